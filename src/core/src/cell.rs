@@ -1,0 +1,298 @@
+//! A partition of a stream (or its cell `*`): the lanes found there, and every view of it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::context::{Context, Place};
+use crate::gaps::Hole;
+use crate::lane::{Lane, LaneView};
+use crate::settings::StreamSettings;
+use crate::stamp::{self, Stamp};
+use crate::verdict::Reason;
+use crate::view::View;
+
+/// The views of all cells of a stream stand in one order, so an index names a view in each.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) index: u32,
+    pub(crate) stream: u32,
+    pub(crate) label: String,
+    /// Lane `*`: the whole stream.
+    pub(crate) span: bool,
+    /// Which of its stream's partitions this is.
+    pub(crate) part: usize,
+    pub(crate) grace: u64,
+    pub(crate) skew: u64,
+    hasher: FixedState,
+    table: HashTable<u32>,
+    keys: Vec<u8>,
+    /// Bytes of keys whose lanes are gone.
+    dead_keys: usize,
+    pub(crate) lanes: Vec<Lane>,
+    free: Vec<u32>,
+    last: usize,
+    pub(crate) views: Vec<View>,
+    /// The index of view `log`.
+    pub(crate) log: Option<usize>,
+}
+
+impl Cell {
+    pub(crate) fn new(
+        index: u32,
+        stream: u32,
+        label: &str,
+        part: usize,
+        settings: &StreamSettings,
+        seed: u64,
+    ) -> Self {
+        Self {
+            index,
+            stream,
+            label: label.into(),
+            span: label == stamp::SPAN,
+            part,
+            grace: settings.grace_ms,
+            skew: settings.clock_skew_ms,
+            hasher: FixedState::with_seed(seed),
+            table: HashTable::new(),
+            keys: Vec::new(),
+            dead_keys: 0,
+            lanes: Vec::new(),
+            free: Vec::new(),
+            last: 0,
+            views: Vec::new(),
+            log: None,
+        }
+    }
+
+    pub(crate) fn add_view(&mut self, name: &str) {
+        let is_log = name == "log";
+        if is_log {
+            self.log = Some(self.views.len());
+        }
+        self.views.push(View::new(name, is_log));
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "bounded by the limits of lanes and views"
+    )]
+    pub(crate) fn place(&self, view: usize, lane: usize) -> Place {
+        Place {
+            cell: self.index,
+            view: view as u16,
+            lane: lane as u32,
+        }
+    }
+
+    /// The lane with this prefix, if it is known.
+    #[inline]
+    pub(crate) fn find(&mut self, prefix: &[u8]) -> Option<usize> {
+        if self
+            .lanes
+            .get(self.last)
+            .is_some_and(|lane| self.key_of(lane) == prefix)
+        {
+            return Some(self.last);
+        }
+        let hash = self.hasher.hash_one(prefix);
+        let found = self
+            .table
+            .find(hash, |&lane| self.key(lane as usize) == prefix)?;
+        self.last = *found as usize;
+        Some(self.last)
+    }
+
+    /// A new lane; its prefix must be canonical, and not known.
+    pub(crate) fn create(&mut self, prefix: &[u8]) -> usize {
+        debug_assert!(self.find(prefix).is_none(), "a lane twice");
+        let key = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+        let key_len = u8::try_from(prefix.len()).unwrap_or(u8::MAX);
+        self.keys.extend_from_slice(prefix);
+        let lane = Lane {
+            key,
+            key_len,
+            ledger: None,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.lanes[slot as usize] = lane;
+                slot
+            }
+            None => {
+                self.lanes.push(lane);
+                u32::try_from(self.lanes.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let (keys, lanes, hasher) = (&self.keys, &self.lanes, &self.hasher);
+        self.table
+            .insert_unique(hasher.hash_one(prefix), slot, |&lane| {
+                hasher.hash_one(key_bytes(keys, &lanes[lane as usize]))
+            });
+        self.last = slot as usize;
+        self.last
+    }
+
+    /// Frees a lane's slot. What all views hold of it must have been accounted for.
+    pub(crate) fn free(&mut self, lane: usize) {
+        let hash = self.hasher.hash_one(self.key(lane));
+        let slot = u32::try_from(lane).unwrap_or(u32::MAX);
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
+            entry.remove();
+        }
+        self.dead_keys += usize::from(self.lanes[lane].key_len);
+        self.lanes[lane] = Lane::default();
+        self.free.push(slot);
+        for view in &mut self.views {
+            if let Some(held) = view.lanes.get_mut(lane) {
+                *held = LaneView::default();
+            }
+        }
+        if self.dead_keys > self.keys.len() / 2 {
+            self.compact_keys();
+        }
+    }
+
+    pub(crate) fn live_lanes(&self) -> usize {
+        self.lanes.len() - self.free.len()
+    }
+
+    /// The lane's prefix: its stamps up to the last `;`.
+    #[inline]
+    pub(crate) fn key(&self, lane: usize) -> &[u8] {
+        self.key_of(&self.lanes[lane])
+    }
+
+    pub(crate) fn digest(&self, lane: usize) -> u64 {
+        self.hasher.hash_one(self.key(lane))
+    }
+
+    pub(crate) fn digest_of(&self, prefix: &[u8]) -> u64 {
+        self.hasher.hash_one(prefix)
+    }
+
+    /// The lane's producer, epoch and label.
+    pub(crate) fn identity(&self, lane: usize) -> (&str, u64, &str) {
+        let mut fields = self.key(lane).split(|&byte| byte == b';').skip(1);
+        let producer = fields
+            .next()
+            .and_then(|field| core::str::from_utf8(field).ok());
+        let epoch = fields.next().and_then(stamp::parse_epoch);
+        let label = fields
+            .nth(1)
+            .and_then(|field| core::str::from_utf8(field).ok());
+        (
+            producer.unwrap_or(""),
+            epoch.unwrap_or(0),
+            label.unwrap_or(""),
+        )
+    }
+
+    /// Whether numbers from 0 are expected (contracts §4, a lane's start), for a lane whose first
+    /// observation is at `first_seen`.
+    pub(crate) fn expects_zero(&self, view: usize, epoch: u64, first_seen: u64) -> bool {
+        let began_after = |since: u64| {
+            epoch > since.saturating_add(self.skew) && epoch <= first_seen.saturating_add(self.skew)
+        };
+        let view = &self.views[view];
+        if self.span {
+            let mut watched = view.parts.iter().filter(|part| part.watched).peekable();
+            return watched.peek().is_some()
+                && watched.all(|part| part.from_start || began_after(part.since));
+        }
+        view.watched
+            .is_some_and(|watched| watched.from_start || began_after(watched.since))
+    }
+
+    /// Why a lane that is not expected from zero cannot be judged below its first number.
+    pub(crate) fn base_reason(&self, view: usize) -> Reason {
+        if self.views[view].pauses > 0 {
+            Reason::Paused
+        } else {
+            Reason::Joined
+        }
+    }
+
+    /// Whether any view looks at this cell.
+    pub(crate) fn is_watched(&self, view: usize) -> bool {
+        let view = &self.views[view];
+        view.watched.is_some() || view.parts.iter().any(|part| part.watched)
+    }
+
+    /// Gives the lane a row in this view.
+    pub(crate) fn appear(&mut self, view: usize, lane: usize) {
+        let without_ledger = self.lanes[lane].ledger.is_none();
+        let view = &mut self.views[view];
+        let pauses = view.pauses;
+        let held = view.lane_mut(lane);
+        if held.present() {
+            return;
+        }
+        held.set_present(true);
+        held.pauses = pauses;
+        view.totals.lanes += 1;
+        view.totals.lanes_without_ledger += u64::from(without_ledger);
+    }
+
+    /// Brings a lane up to date with the pauses and ends of its view.
+    pub(crate) fn touch(&mut self, view: usize, lane: usize, ctx: &mut Context) {
+        let held = &mut self.views[view];
+        let pauses = held.pauses;
+        let state = held.lane_mut(lane);
+        if state.present() && state.pauses != pauses {
+            state.pauses = pauses;
+            state.set_awaiting(true);
+            state.set_broken(true);
+        }
+        self.catch_up(view, lane, ctx);
+    }
+
+    /// Whether a group's end has left lanes to look at.
+    #[inline]
+    pub(crate) fn lags(&self, view: usize) -> bool {
+        self.views[view].lag.is_some()
+    }
+
+    /// Takes one hole that contains `number`, if there is one.
+    pub(crate) fn take_one(&mut self, view: usize, lane: usize, number: u64) -> Option<Hole> {
+        let extra = self.views[view].lanes[lane].extra.as_mut()?;
+        let rows = extra.gaps.open_rows(number, number.saturating_add(1));
+        let mut out = Vec::new();
+        extra.gaps.take(number, number, &mut out);
+        let after = extra.gaps.open_rows(number, number.saturating_add(1));
+        let open = &mut self.views[view].totals.open_gaps;
+        *open = *open + after - rows;
+        out.pop()
+    }
+
+    fn key_of(&self, lane: &Lane) -> &[u8] {
+        key_bytes(&self.keys, lane)
+    }
+
+    fn compact_keys(&mut self) {
+        let mut keys = Vec::with_capacity(self.keys.len() - self.dead_keys);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.key_len > 0) {
+            let start = keys.len();
+            keys.extend_from_slice(key_bytes(&self.keys, lane));
+            lane.key = u32::try_from(start).unwrap_or(u32::MAX);
+        }
+        self.keys = keys;
+        self.dead_keys = 0;
+    }
+}
+
+fn key_bytes<'a>(keys: &'a [u8], lane: &Lane) -> &'a [u8] {
+    let start = lane.key as usize;
+    &keys[start..start + usize::from(lane.key_len)]
+}
+
+/// A stamp's own prefix, as it is written.
+pub(crate) fn prefix(stamp: &Stamp<'_>) -> String {
+    let mut text = alloc::format!("{stamp}");
+    text.truncate(text.rfind(';').unwrap_or(0));
+    text
+}

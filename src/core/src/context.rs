@@ -1,0 +1,281 @@
+//! What all partitions of a checker share: limits, the newest findings, the newest repeats.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::gaps::Hole;
+use crate::settings::Limits;
+use crate::verdict::{Change, Repeat};
+
+/// A lane in a view: the cell, the view's index in it, the lane's index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) cell: u32,
+    pub(crate) view: u16,
+    pub(crate) lane: u32,
+}
+
+/// A number seen, and where it stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Near {
+    pub(crate) seq: u64,
+    /// Index of the partition's cell.
+    pub(crate) cell: u32,
+    pub(crate) position: u64,
+    pub(crate) at: u64,
+    pub(crate) time: u64,
+}
+
+/// What is remembered of the unseen numbers between two seen ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) last: u64,
+    pub(crate) before: Option<Near>,
+    pub(crate) after: Option<Near>,
+    pub(crate) since: u64,
+    pub(crate) judged_at: Option<u64>,
+}
+
+/// A repeat.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Duplicate {
+    pub(crate) place: Place,
+    /// The partition where it was read.
+    pub(crate) cell: u32,
+    pub(crate) seq: u64,
+    pub(crate) kind: Repeat,
+    pub(crate) position: u64,
+    pub(crate) at: u64,
+    pub(crate) time: u64,
+    pub(crate) age: u64,
+}
+
+/// Numbers that came after they had been judged lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovered {
+    pub(crate) place: Place,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) since: u64,
+    pub(crate) judged_at: Option<u64>,
+    pub(crate) at: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    pub(crate) limits: Limits,
+    evidence: BTreeMap<(Place, u64), Evidence>,
+    evidence_order: VecDeque<(Place, u64)>,
+    pub(crate) duplicates: VecDeque<Duplicate>,
+    pub(crate) recovered: VecDeque<Recovered>,
+    pub(crate) changes: VecDeque<(Place, Change)>,
+    pub(crate) changes_dropped: u64,
+    /// Orders repeats.
+    age: u64,
+    /// Live: the ledger's channel is read to its end as of this time.
+    pub(crate) ledger_read: Option<u64>,
+    /// The recording is whole.
+    pub(crate) complete: bool,
+    /// Runs that each log's memory may hold.
+    pub(crate) runs_each: usize,
+}
+
+impl Context {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// The evidence for the interval that this number lies in.
+    pub(crate) fn evidence(&self, place: Place, number: u64) -> Option<(u64, &Evidence)> {
+        let key = (place, number);
+        let (key, evidence) = self.evidence.range(..=key).next_back()?;
+        (key.0 == place && evidence.last >= number).then_some((key.1, evidence))
+    }
+
+    pub(crate) fn remember(&mut self, place: Place, first: u64, evidence: Evidence) {
+        if self.evidence.insert((place, first), evidence).is_none() {
+            self.evidence_order.push_back((place, first));
+        }
+        while self.evidence.len() > self.limits.evidence {
+            match self.evidence_order.pop_front() {
+                Some(oldest) => self.evidence.remove(&oldest),
+                None => break,
+            };
+        }
+        // Keys whose evidence went with its gap stay behind in the queue until then.
+        if self.evidence_order.len() > 2 * self.limits.evidence.max(64) {
+            let evidence = &self.evidence;
+            self.evidence_order.retain(|key| evidence.contains_key(key));
+        }
+    }
+
+    pub(crate) fn judged(&mut self, place: Place, number: u64, at: u64) {
+        if let Some((first, &evidence)) = self.evidence(place, number)
+            && evidence.judged_at.is_none()
+        {
+            self.evidence.insert(
+                (place, first),
+                Evidence {
+                    judged_at: Some(at),
+                    ..evidence
+                },
+            );
+        }
+    }
+
+    /// A number inside an interval was seen: it is two now, or one, or none.
+    pub(crate) fn split(&mut self, place: Place, near: Near) {
+        let Some((first, &evidence)) = self.evidence(place, near.seq) else {
+            return;
+        };
+        self.evidence.remove(&(place, first));
+        if first < near.seq {
+            let left = Evidence {
+                last: near.seq - 1,
+                after: Some(near),
+                ..evidence
+            };
+            self.remember(place, first, left);
+        }
+        if near.seq < evidence.last {
+            self.remember(
+                place,
+                near.seq + 1,
+                Evidence {
+                    before: Some(near),
+                    ..evidence
+                },
+            );
+        }
+    }
+
+    /// A gap opened, or what the ledger had announced is passed now: its neighbours are known.
+    pub(crate) fn bracket(
+        &mut self,
+        place: Place,
+        (first, last): (u64, u64),
+        before: Option<Near>,
+        after: Near,
+        since: u64,
+    ) {
+        let keys: Vec<u64> = self
+            .evidence
+            .range((place, first)..=(place, last))
+            .map(|(key, _)| key.1)
+            .collect();
+        let mut from = first;
+        for key in keys {
+            if let Some(evidence) = self.evidence.get_mut(&(place, key)) {
+                evidence.after = Some(after);
+                evidence.last = evidence.last.min(last);
+                let reach = evidence.last;
+                if from < key {
+                    let gap = Evidence {
+                        last: key - 1,
+                        before,
+                        after: Some(after),
+                        since,
+                        judged_at: None,
+                    };
+                    self.remember(place, from, gap);
+                }
+                from = reach.saturating_add(1);
+            }
+        }
+        if from <= last {
+            let gap = Evidence {
+                last,
+                before,
+                after: Some(after),
+                since,
+                judged_at: None,
+            };
+            self.remember(place, from, gap);
+        }
+    }
+
+    /// The intervals of one view of one cell.
+    pub(crate) fn intervals(&self, cell: u32, view: u16) -> Vec<(u32, u64, Evidence)> {
+        let from = Place {
+            cell,
+            view,
+            lane: 0,
+        };
+        let to = Place {
+            cell,
+            view,
+            lane: u32::MAX,
+        };
+        self.evidence
+            .range((from, 0)..=(to, u64::MAX))
+            .map(|(key, evidence)| (key.0.lane, key.1, *evidence))
+            .collect()
+    }
+
+    pub(crate) fn repeat(&mut self, mut duplicate: Duplicate) {
+        self.age += 1;
+        duplicate.age = self.age;
+        self.duplicates.push_back(duplicate);
+        if self.duplicates.len() > self.limits.duplicates {
+            self.duplicates.pop_front();
+        }
+    }
+
+    pub(crate) fn recover(&mut self, place: Place, hole: &Hole, seq: u64, at: u64) {
+        let judged_at = self
+            .evidence(place, seq)
+            .and_then(|(_, evidence)| evidence.judged_at);
+        if let Some(last) = self.recovered.back_mut()
+            && last.place == place
+            && last.last.wrapping_add(1) == seq
+            && (last.since, last.judged_at, last.at) == (hole.opened, judged_at, at)
+        {
+            last.last = seq;
+            return;
+        }
+        let since = hole.opened;
+        self.recovered.push_back(Recovered {
+            place,
+            first: seq,
+            last: seq,
+            since,
+            judged_at,
+            at,
+        });
+        if self.recovered.len() > self.limits.evidence {
+            self.recovered.pop_front();
+        }
+    }
+
+    pub(crate) fn change(&mut self, place: Place, change: Change) {
+        if self.limits.changes == 0 || change.from == change.to {
+            return;
+        }
+        if let Some((last_place, last)) = self.changes.back_mut()
+            && *last_place == place
+            && last.last.wrapping_add(1) == change.first
+            && (last.from, last.to, last.at) == (change.from, change.to, change.at)
+        {
+            last.last = change.last;
+            return;
+        }
+        if self.changes.len() >= self.limits.changes {
+            self.changes_dropped += 1;
+            return;
+        }
+        self.changes.push_back((place, change));
+    }
+
+    /// Forgets everything of lanes whose slots are about to be used again.
+    pub(crate) fn forget(&mut self, dead: impl Fn(u32, u32) -> bool) {
+        self.evidence.retain(|key, _| !dead(key.0.cell, key.0.lane));
+        self.duplicates
+            .retain(|row| !dead(row.place.cell, row.place.lane));
+        self.recovered
+            .retain(|row| !dead(row.place.cell, row.place.lane));
+        self.changes.retain(|row| !dead(row.0.cell, row.0.lane));
+    }
+}

@@ -1,0 +1,559 @@
+//! The numbers of one lane that a view has not seen, as ranges with what is known of each.
+//!
+//! A lane is `next` and these. In-order traffic never touches them; a jump of 2^62 is one entry; a
+//! million of them cost 16 bytes each and stay O(log n), because they lie in sorted chunks of at
+//! most [`CHUNK`] entries that hold differences to the chunk's base.
+//!
+//! ```text
+//! numbers   0 1 2 3 4 5 6 7 8 9 …           seen: ─   not seen: ░
+//!           ─ ─ ░ ░ ─ ─ ─ ░ ─ ─ next=10     holes: [2,3] [7,7]
+//! ```
+
+use alloc::vec::Vec;
+
+use crate::verdict::{Cause, Reason, State};
+
+/// Most entries of one chunk: 4 KiB, so that an insertion moves at most that.
+const CHUNK: usize = 256;
+/// How far before a chunk's first time another entry's time may lie (24 days in ms).
+const TIME_SLACK: u64 = 1 << 31;
+
+/// What is known of a hole apart from ledger and other views: one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fact(u8);
+
+impl Fact {
+    const JUDGED: u8 = 1;
+    const AT_END: u8 = 2;
+    const PAST: u8 = 4;
+
+    /// Time and progress have passed: absent for good, as far as this view can tell.
+    pub(crate) fn judged(self) -> bool {
+        self.0 & Self::JUDGED != 0
+    }
+    /// Judged because the recording was said to be whole.
+    pub(crate) fn at_end(self) -> bool {
+        self.0 & Self::AT_END != 0
+    }
+    /// Every watched partition is past it (lane `*` only).
+    pub(crate) fn past(self) -> bool {
+        self.0 & Self::PAST != 0
+    }
+    pub(crate) fn with_judged(self, judged: bool, at_end: bool) -> Self {
+        let cleared = self.0 & !(Self::JUDGED | Self::AT_END);
+        let end = if judged && at_end { Self::AT_END } else { 0 };
+        Self(cleared | if judged { Self::JUDGED } else { 0 } | end)
+    }
+    pub(crate) fn with_past(self, past: bool) -> Self {
+        Self((self.0 & !Self::PAST) | if past { Self::PAST } else { 0 })
+    }
+    /// Why it cannot be judged.
+    pub(crate) fn unknown(self) -> Option<Reason> {
+        match self.0 >> 3 & 3 {
+            1 => Some(Reason::Joined),
+            2 => Some(Reason::Paused),
+            3 => Some(Reason::Evicted),
+            _ => None,
+        }
+    }
+    pub(crate) fn with_unknown(self, reason: Option<Reason>) -> Self {
+        let bits = match reason {
+            None | Some(Reason::Transaction) => 0,
+            Some(Reason::Joined) => 1,
+            Some(Reason::Paused) => 2,
+            Some(Reason::Evicted) => 3,
+        };
+        Self(self.0 & !(3 << 3) | bits << 3)
+    }
+    /// What the source named as its positions' cause.
+    pub(crate) fn cause(self) -> Option<Cause> {
+        match self.0 >> 5 & 7 {
+            1 => Some(Cause::Aborted),
+            2 => Some(Cause::Compacted),
+            3 => Some(Cause::Expired),
+            4 => Some(Cause::Retention),
+            _ => None,
+        }
+    }
+    pub(crate) fn with_cause(self, cause: Option<Cause>) -> Self {
+        let bits = match cause {
+            None => 0,
+            Some(Cause::Aborted) => 1,
+            Some(Cause::Compacted) => 2,
+            Some(Cause::Expired) => 3,
+            Some(Cause::Retention) => 4,
+        };
+        Self(self.0 & !(7 << 5) | bits << 5)
+    }
+}
+
+/// A range of unseen numbers of which the same is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// From when its grace runs, in the view's time.
+    pub(crate) opened: u64,
+    pub(crate) fact: Fact,
+    pub(crate) state: State,
+}
+
+impl Hole {
+    pub(crate) fn len(&self) -> u64 {
+        self.last - self.first + 1
+    }
+
+    fn continues(&self, left: &Self) -> bool {
+        left.last.wrapping_add(1) == self.first
+            && (left.opened, left.fact, left.state) == (self.opened, self.fact, self.state)
+    }
+}
+
+/// An entry of a chunk, relative to it.
+#[derive(Clone, Copy, Debug)]
+struct Narrow {
+    first: u32,
+    more: u32,
+    opened: u32,
+    fact: Fact,
+    state: State,
+}
+
+/// Neighbouring holes. One that is too long or too far for 32 bits has a chunk of its own.
+#[derive(Clone, Debug)]
+enum Chunk {
+    Narrow {
+        base: u64,
+        time: u64,
+        holes: Vec<Narrow>,
+    },
+    Wide(Hole),
+}
+
+impl Chunk {
+    fn new(hole: Hole) -> Self {
+        let time = hole.opened.saturating_sub(TIME_SLACK);
+        match narrow(hole.first, time, &hole) {
+            Some(entry) => Self::Narrow {
+                base: hole.first,
+                time,
+                holes: Vec::from([entry]),
+            },
+            None => Self::Wide(hole),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Narrow { holes, .. } => holes.len(),
+            Self::Wide(_) => 1,
+        }
+    }
+
+    fn at(&self, index: usize) -> Hole {
+        match self {
+            Self::Wide(hole) => *hole,
+            Self::Narrow { base, time, holes } => {
+                let entry = holes[index];
+                let first = base + u64::from(entry.first);
+                Hole {
+                    first,
+                    last: first + u64::from(entry.more),
+                    opened: time + u64::from(entry.opened),
+                    fact: entry.fact,
+                    state: entry.state,
+                }
+            }
+        }
+    }
+
+    fn first(&self) -> u64 {
+        self.at(0).first
+    }
+
+    /// Index of the first entry whose last number is at least `number`.
+    fn lower_bound(&self, number: u64) -> usize {
+        match self {
+            Self::Wide(hole) => usize::from(hole.last < number),
+            Self::Narrow { base, holes, .. } => holes.partition_point(|entry| {
+                base + u64::from(entry.first) + u64::from(entry.more) < number
+            }),
+        }
+    }
+
+    /// Puts `hole` at `index`, in place of the entry there or before it; gives it back if it does
+    /// not fit this chunk.
+    fn write(&mut self, index: usize, hole: Hole, replace: bool) -> Result<(), Hole> {
+        match self {
+            Self::Wide(own) if replace => {
+                *own = hole;
+                Ok(())
+            }
+            Self::Wide(_) => Err(hole),
+            Self::Narrow { base, time, holes } => {
+                let entry = narrow(*base, *time, &hole).ok_or(hole)?;
+                if replace {
+                    holes[index] = entry;
+                } else if holes.len() < CHUNK {
+                    holes.insert(index, entry);
+                } else {
+                    return Err(hole);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn narrow(base: u64, time: u64, hole: &Hole) -> Option<Narrow> {
+    Some(Narrow {
+        first: u32::try_from(hole.first.checked_sub(base)?).ok()?,
+        more: u32::try_from(hole.last - hole.first).ok()?,
+        opened: u32::try_from(hole.opened.checked_sub(time)?).ok()?,
+        fact: hole.fact,
+        state: hole.state,
+    })
+}
+
+/// The holes of one lane in one view.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gaps {
+    chunks: Vec<Chunk>,
+}
+
+impl Gaps {
+    /// The hole that this number lies in.
+    pub(crate) fn find(&self, number: u64) -> Option<Hole> {
+        let (chunk, index) = self.seek(number)?;
+        Some(self.chunks[chunk].at(index)).filter(|hole| hole.first <= number)
+    }
+
+    /// The greatest unseen number that is held.
+    pub(crate) fn max(&self) -> Option<u64> {
+        self.chunks
+            .last()
+            .map(|chunk| chunk.at(chunk.len() - 1).last)
+    }
+
+    /// All holes, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Hole> + '_ {
+        self.chunks
+            .iter()
+            .flat_map(|chunk| (0..chunk.len()).map(|index| chunk.at(index)))
+    }
+
+    /// The holes that reach into `first` … `last`, whole.
+    pub(crate) fn overlapping(&self, first: u64, last: u64) -> impl Iterator<Item = Hole> + '_ {
+        let mut at = self.seek(first);
+        core::iter::from_fn(move || {
+            let (chunk, index) = at?;
+            let hole = self.chunks[chunk].at(index);
+            at = self.step(chunk, index);
+            (hole.first <= last).then_some(hole)
+        })
+    }
+
+    /// Adds a hole that overlaps none; it is joined to its left neighbour if they are alike.
+    pub(crate) fn put(&mut self, hole: Hole) {
+        // Appending is what an ordered lane does, so it is looked at first.
+        let chunk = match self.chunks.last() {
+            None => {
+                self.chunks.push(Chunk::new(hole));
+                return;
+            }
+            Some(last) if last.first() <= hole.first => self.chunks.len() - 1,
+            Some(_) => self
+                .chunks
+                .partition_point(|chunk| chunk.first() <= hole.first)
+                .saturating_sub(1),
+        };
+        let index = self.chunks[chunk].lower_bound(hole.first);
+        debug_assert!(
+            self.overlapping(hole.first, hole.last).next().is_none(),
+            "a hole over another"
+        );
+        if index > 0 {
+            let left = self.chunks[chunk].at(index - 1);
+            if hole.continues(&left) {
+                let joined = Hole {
+                    first: left.first,
+                    ..hole
+                };
+                if let Err(joined) = self.chunks[chunk].write(index - 1, joined, true) {
+                    self.drop_at(chunk, index - 1);
+                    self.put_alone(joined);
+                }
+                return;
+            }
+        }
+        if self.chunks[chunk].write(index, hole, false).is_err() {
+            self.put_beside(chunk, index, hole);
+        }
+    }
+
+    /// Takes out what lies inside `first` … `last`, cut to it; what sticks out stays.
+    pub(crate) fn take(&mut self, first: u64, last: u64, out: &mut Vec<Hole>) {
+        while let Some((chunk, index)) = self.seek(first) {
+            let hole = self.chunks[chunk].at(index);
+            if hole.first > last {
+                break;
+            }
+            let cut = Hole {
+                first: hole.first.max(first),
+                last: hole.last.min(last),
+                ..hole
+            };
+            out.push(cut);
+            let left = (hole.first < cut.first).then(|| Hole {
+                last: cut.first - 1,
+                ..hole
+            });
+            let right = (hole.last > cut.last).then(|| Hole {
+                first: cut.last + 1,
+                ..hole
+            });
+            let reaches_end = right.is_some() || hole.last == last;
+            match (left, right) {
+                (Some(kept), None) | (None, Some(kept)) => self.rewrite(chunk, index, kept),
+                (None, None) => self.drop_at(chunk, index),
+                (Some(left), Some(right)) => {
+                    self.rewrite(chunk, index, left);
+                    self.put_alone(right);
+                }
+            }
+            if reaches_end {
+                break;
+            }
+        }
+    }
+
+    /// How many rows in state missing or lost begin in `first` … `last`: neighbours in one state
+    /// are one row (contracts §6).
+    pub(crate) fn open_rows(&self, first: u64, last: u64) -> u64 {
+        let mut left = first.checked_sub(1).and_then(|before| self.find(before));
+        let mut rows = 0;
+        for hole in self.overlapping(first, last) {
+            let begins = hole.first >= first;
+            let same_row =
+                left.is_some_and(|left| left.last + 1 == hole.first && left.state == hole.state);
+            if begins && is_open(hole.state) && !same_row {
+                rows += 1;
+            }
+            left = Some(hole);
+        }
+        rows
+    }
+
+    /// Bytes held on the heap.
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let entries: usize = self
+            .chunks
+            .iter()
+            .map(|chunk| match chunk {
+                Chunk::Narrow { holes, .. } => holes.capacity() * size_of::<Narrow>(),
+                Chunk::Wide(_) => 0,
+            })
+            .sum();
+        entries + self.chunks.capacity() * size_of::<Chunk>()
+    }
+
+    /// The first entry whose last number is at least `number`.
+    fn seek(&self, number: u64) -> Option<(usize, usize)> {
+        let after = self.chunks.partition_point(|chunk| chunk.first() <= number);
+        if let Some(chunk) = after.checked_sub(1) {
+            let index = self.chunks[chunk].lower_bound(number);
+            if index < self.chunks[chunk].len() {
+                return Some((chunk, index));
+            }
+        }
+        (after < self.chunks.len()).then_some((after, 0))
+    }
+
+    fn step(&self, chunk: usize, index: usize) -> Option<(usize, usize)> {
+        if index + 1 < self.chunks[chunk].len() {
+            return Some((chunk, index + 1));
+        }
+        (chunk + 1 < self.chunks.len()).then_some((chunk + 1, 0))
+    }
+
+    fn rewrite(&mut self, chunk: usize, index: usize, hole: Hole) {
+        if let Err(hole) = self.chunks[chunk].write(index, hole, true) {
+            self.drop_at(chunk, index);
+            self.put_alone(hole);
+        }
+    }
+
+    /// Adds a hole without joining it to a neighbour.
+    fn put_alone(&mut self, hole: Hole) {
+        let after = self
+            .chunks
+            .partition_point(|chunk| chunk.first() <= hole.first);
+        let Some(chunk) = after.checked_sub(1) else {
+            return self.put_before_all(hole);
+        };
+        let index = self.chunks[chunk].lower_bound(hole.first);
+        if self.chunks[chunk].write(index, hole, false).is_err() {
+            self.put_beside(chunk, index, hole);
+        }
+    }
+
+    fn put_before_all(&mut self, hole: Hole) {
+        self.chunks.insert(0, Chunk::new(hole));
+    }
+
+    /// Adds a hole that does not fit the chunk where it belongs, at `index` of it.
+    fn put_beside(&mut self, chunk: usize, index: usize, hole: Hole) {
+        let len = self.chunks[chunk].len();
+        if index == 0 {
+            return self.chunks.insert(chunk, Chunk::new(hole));
+        }
+        if index == len {
+            // At the end the chunk stays full and the next one starts empty: ascending holes,
+            // the usual case, leave no half-full chunks behind.
+            return self.chunks.insert(chunk + 1, Chunk::new(hole));
+        }
+        if let Chunk::Narrow { base, time, holes } = &mut self.chunks[chunk] {
+            let at = if holes.len() < CHUNK { index } else { len / 2 };
+            let right = Chunk::Narrow {
+                base: *base,
+                time: *time,
+                holes: holes.split_off(at),
+            };
+            self.chunks.insert(chunk + 1, right);
+        }
+        self.put_alone(hole);
+    }
+
+    fn drop_at(&mut self, chunk: usize, index: usize) {
+        if let Chunk::Narrow { holes, .. } = &mut self.chunks[chunk]
+            && holes.len() > 1
+        {
+            holes.remove(index);
+            return;
+        }
+        self.chunks.remove(chunk);
+    }
+}
+
+/// Whether rows of this state are open gaps.
+pub(crate) fn is_open(state: State) -> bool {
+    matches!(state, State::Missing | State::Lost(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Stage;
+    use std::collections::BTreeMap;
+
+    const STATES: [State; 3] = [
+        State::Missing,
+        State::Lost(Stage::Store),
+        State::Unknown(Reason::Joined),
+    ];
+
+    fn random(seed: u64) -> impl FnMut(u64) -> u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        move |below| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        }
+    }
+
+    /// Operations against a map of single numbers, over a domain so small that they collide, and
+    /// with times so far apart that entries do not fit their chunks.
+    #[test]
+    fn agrees_with_a_map_of_numbers() {
+        for seed in 1..400 {
+            let mut next = random(seed);
+            let (mut gaps, mut oracle) = (Gaps::default(), BTreeMap::new());
+            for step in 0..120 {
+                let first = next(60) << if next(10) == 0 { 33 } else { 0 };
+                let last = first + next(5);
+                let mut out = Vec::new();
+                gaps.take(first, last, &mut out);
+                let taken: Vec<(u64, (u64, State))> = out
+                    .iter()
+                    .flat_map(|h| (h.first..=h.last).map(|n| (n, (h.opened, h.state))))
+                    .collect();
+                let expected: Vec<_> = oracle.range(first..=last).map(|(n, v)| (*n, *v)).collect();
+                assert_eq!(taken, expected, "seed {seed}, step {step}");
+                oracle.retain(|n, _| !(first..=last).contains(n));
+                if next(3) > 0 {
+                    let opened = next(3) << (next(3) * 16);
+                    let state = STATES[usize::try_from(next(3)).unwrap()];
+                    gaps.put(Hole {
+                        first,
+                        last,
+                        opened,
+                        fact: Fact::default(),
+                        state,
+                    });
+                    oracle.extend((first..=last).map(|n| (n, (opened, state))));
+                }
+                let held: Vec<u64> = gaps.iter().flat_map(|h| h.first..=h.last).collect();
+                assert_eq!(held, oracle.keys().copied().collect::<Vec<_>>());
+                assert_eq!(gaps.max(), oracle.keys().last().copied());
+                let mut rows = 0;
+                let mut left: Option<(u64, State)> = None;
+                for (&n, &(_, state)) in &oracle {
+                    let same_row = left.is_some_and(|(m, held)| m + 1 == n && held == state);
+                    rows += u64::from(is_open(state) && !same_row);
+                    left = Some((n, state));
+                }
+                assert_eq!(
+                    gaps.open_rows(0, u64::MAX),
+                    rows,
+                    "seed {seed}, step {step}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_jump_of_2_62_is_one_entry() {
+        let mut gaps = Gaps::default();
+        let fact = Fact::default();
+        gaps.put(Hole {
+            first: 1,
+            last: 1 << 62,
+            opened: 5,
+            fact,
+            state: State::Missing,
+        });
+        let mut out = Vec::new();
+        gaps.take(1 << 40, 1 << 40, &mut out);
+        assert_eq!(out.len(), 1);
+        assert_eq!(gaps.iter().map(|h| h.len()).sum::<u64>(), (1 << 62) - 1);
+        assert!(gaps.heap_bytes() < 512, "{}", gaps.heap_bytes());
+    }
+
+    #[test]
+    fn a_million_holes_take_20_bytes_each_and_fill_in_any_order() {
+        let mut gaps = Gaps::default();
+        let holes = 1_000_000_u64;
+        for n in 0..holes {
+            let (fact, state) = (Fact::default(), State::Missing);
+            gaps.put(Hole {
+                first: 2 * n,
+                last: 2 * n,
+                opened: n / 1_000,
+                fact,
+                state,
+            });
+        }
+        let each = gaps.heap_bytes() as u64 / holes;
+        assert!(each <= 20, "{each} bytes a hole");
+        // 611,953 is prime to a million: every hole once, far apart.
+        let mut out = Vec::new();
+        for n in (0..holes).map(|n| n * 611_953 % holes) {
+            out.clear();
+            gaps.take(2 * n, 2 * n, &mut out);
+            assert_eq!(out.len(), 1);
+        }
+        assert_eq!(gaps.max(), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Lacuna's core: which messages a queue lost or repeated.
+//!
+//! It is pure: no clock (`now` is an argument), no I/O, no log line, no broker. Observations and
+//! ledger records go in; verdicts, counts and rows come out. What every rule means is written in
+//! `docs/contracts.md`; the sections are cited where they are carried out.
+//!
+//! A [`Checker`] holds a cell for every partition of a stream, a cell one record a lane and one a
+//! view of the lane; a lane is its next expected number and the numbers it has not seen.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod cell;
+mod checker;
+mod context;
+mod cut;
+mod gaps;
+mod judge;
+mod lane;
+pub mod ledger;
+mod memory;
+mod note;
+mod ranges;
+pub mod report;
+mod retire;
+mod rows;
+mod settings;
+mod span;
+pub mod stamp;
+mod taken;
+pub mod totals;
+pub mod verdict;
+mod view;
+mod watch;
+
+pub use checker::{Checker, Observation, PartitionId};
+pub use rows::{ChangeRow, MetricsRow};
+pub use settings::{Limits, Settings, StreamSettings};
+pub use view::Watch;

@@ -1,0 +1,270 @@
+//! What stood where: the newest positions of a log, so that a cut can name what it took away.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::lane::LaneRef;
+
+/// Consecutive numbers of one lane at consecutive positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    position: u64,
+    seq: u64,
+    lane: LaneRef,
+    count: u32,
+    /// The number had been seen before: this is a further copy.
+    copy: bool,
+}
+
+impl Run {
+    fn end(&self) -> u64 {
+        self.position + u64::from(self.count)
+    }
+}
+
+/// What a cut took away, and how far its memory reached.
+#[derive(Debug, Default)]
+pub(crate) struct CutAway {
+    /// Numbers whose only copies are gone, as ranges, in order of position.
+    pub(crate) gone: Vec<(LaneRef, u64, u64)>,
+    /// The lowest number of each lane that is remembered, and how many positions below the memory
+    /// the cut reaches: any number of the lane that near below may be gone as well.
+    pub(crate) doubtful: Option<u64>,
+}
+
+/// The newest stored positions of one partition's log, oldest dropped first.
+#[derive(Debug, Default)]
+pub(crate) struct CutMemory {
+    runs: VecDeque<Run>,
+    /// Everything read at or above this position is remembered.
+    floor: u64,
+}
+
+impl CutMemory {
+    /// Bytes that one remembered run takes.
+    pub(crate) const RUN_BYTES: usize = size_of::<Run>();
+
+    /// Notes that this number stands at this position.
+    #[inline]
+    pub(crate) fn note(&mut self, position: u64, lane: LaneRef, seq: u64, copy: bool) {
+        if let Some(last) = self.runs.back_mut() {
+            if last.lane == lane
+                && last.end() == position
+                && last.seq + u64::from(last.count) == seq
+                && last.copy == copy
+                && last.count < u32::MAX
+            {
+                last.count += 1;
+                return;
+            }
+            if last.end() > position {
+                return self.note_between(position, lane, seq, copy);
+            }
+        }
+        self.runs.push_back(Run {
+            position,
+            seq,
+            lane,
+            count: 1,
+            copy,
+        });
+    }
+
+    /// What is remembered to stand at this position; `None`: nothing with a valid stamp. Only
+    /// meaningful at or above [`Self::floor`].
+    pub(crate) fn at(&self, position: u64) -> Option<(LaneRef, u64)> {
+        let index = self.runs.partition_point(|run| run.end() <= position);
+        self.runs
+            .get(index)
+            .filter(|run| run.position <= position)
+            .map(|run| (run.lane, run.seq + (position - run.position)))
+    }
+
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// The lowest remembered position of this number.
+    pub(crate) fn find(&self, lane: LaneRef, seq: u64) -> Option<u64> {
+        self.runs
+            .iter()
+            .find(|run| {
+                run.lane == lane && (run.seq..run.seq + u64::from(run.count)).contains(&seq)
+            })
+            .map(|run| run.position + (seq - run.seq))
+    }
+
+    /// Drops the oldest runs above this many.
+    #[inline]
+    pub(crate) fn bound(&mut self, most: usize) {
+        while self.runs.len() > most {
+            if let Some(run) = self.runs.pop_front() {
+                self.floor = self.floor.max(run.end());
+            }
+        }
+    }
+
+    /// Forgets lanes that are gone, and with them that all up to their last position is known.
+    pub(crate) fn forget(&mut self, dead: impl Fn(LaneRef) -> bool) {
+        let mut floor = self.floor;
+        self.runs.retain(|run| {
+            let gone = dead(run.lane);
+            if gone {
+                floor = floor.max(run.end());
+            }
+            !gone
+        });
+        self.floor = floor;
+    }
+
+    /// Takes away all at or above `position`.
+    pub(crate) fn cut(&mut self, position: u64) -> CutAway {
+        let mut removed = Vec::new();
+        while let Some(run) = self.runs.pop_back() {
+            if run.end() <= position {
+                self.runs.push_back(run);
+                break;
+            }
+            let kept = position.saturating_sub(run.position);
+            if kept > 0 {
+                // `kept` is below `count`, as the run reaches over the cut.
+                let count = u32::try_from(kept).unwrap_or(run.count);
+                self.runs.push_back(Run { count, ..run });
+            }
+            removed.push(Run {
+                position: run.position + kept,
+                seq: run.seq + kept,
+                count: run.count - u32::try_from(kept).unwrap_or(run.count),
+                ..run
+            });
+            if kept > 0 {
+                break;
+            }
+        }
+        removed.reverse();
+        let mut away = CutAway::default();
+        for run in removed.iter().filter(|run| !run.copy) {
+            let last = run.seq + u64::from(run.count) - 1;
+            self.without_copies(run.lane, run.seq, last, &mut away.gone);
+        }
+        if position < self.floor {
+            away.doubtful = Some(self.floor - position);
+            self.floor = position;
+        }
+        away
+    }
+
+    /// `first` … `last` less what stands elsewhere too, below the cut.
+    fn without_copies(
+        &self,
+        lane: LaneRef,
+        first: u64,
+        last: u64,
+        out: &mut Vec<(LaneRef, u64, u64)>,
+    ) {
+        let mut copies: Vec<(u64, u64)> = self
+            .runs
+            .iter()
+            .filter(|run| run.lane == lane && run.seq <= last)
+            .map(|run| (run.seq, run.seq + u64::from(run.count) - 1))
+            .filter(|copy| copy.1 >= first)
+            .collect();
+        copies.sort_unstable();
+        let mut from = first;
+        for (a, b) in copies {
+            if a > from {
+                out.push((lane, from, a - 1));
+            }
+            from = from.max(b + 1);
+        }
+        if from <= last {
+            out.push((lane, from, last));
+        }
+    }
+
+    /// A position below the newest one: reading went back, or leapt. Rare.
+    fn note_between(&mut self, position: u64, lane: LaneRef, seq: u64, copy: bool) {
+        if position < self.floor {
+            return;
+        }
+        let index = self.runs.partition_point(|run| run.end() <= position);
+        if self
+            .runs
+            .get(index)
+            .is_some_and(|run| run.position <= position)
+        {
+            return;
+        }
+        self.runs.insert(
+            index,
+            Run {
+                position,
+                seq,
+                lane,
+                count: 1,
+                copy,
+            },
+        );
+    }
+}
+
+/// When the log's view read which position: positions ascend, and so do times.
+#[derive(Debug, Default)]
+pub(crate) struct ReadTimes {
+    /// First position read at a time, and that time.
+    steps: Vec<(u64, u64)>,
+    /// Steps below this index were thinned out: their positions' times lie between two steps.
+    thinned: usize,
+}
+
+impl ReadTimes {
+    /// Most steps of one partition: 1 MiB. A tap that stamps whole batches with one time makes
+    /// a step a batch.
+    const LIMIT: usize = 65_536;
+
+    #[inline]
+    pub(crate) fn note(&mut self, position: u64, at: u64) {
+        match self.steps.last() {
+            Some(&(first, time)) if time >= at || first >= position => {}
+            _ => {
+                self.steps.push((position, at));
+                if self.steps.len() > Self::LIMIT {
+                    self.thin();
+                }
+            }
+        }
+    }
+
+    /// The earliest and the latest time at which this position may have been read; equal unless it
+    /// is long ago.
+    pub(crate) fn of(&self, position: u64) -> Option<(u64, u64)> {
+        let index = self
+            .steps
+            .partition_point(|step| step.0 <= position)
+            .checked_sub(1)?;
+        let earliest = self.steps[index].1;
+        let latest = if index < self.thinned {
+            self.steps[index + 1].1
+        } else {
+            earliest
+        };
+        Some((earliest, latest))
+    }
+
+    pub(crate) fn truncate(&mut self, position: u64) {
+        let keep = self.steps.partition_point(|step| step.0 < position);
+        self.steps.truncate(keep);
+        self.thinned = self.thinned.min(keep.saturating_sub(1));
+    }
+
+    /// Drops every second step of the older half.
+    fn thin(&mut self) {
+        let half = self.steps.len() / 2;
+        let mut index = 0;
+        self.steps.retain(|_| {
+            index += 1;
+            index > half || index % 2 == 1
+        });
+        self.thinned = half.div_ceil(2);
+    }
+}

@@ -1,0 +1,308 @@
+//! One partition in one view: how it is watched, its clock, the positions it has read.
+
+use alloc::collections::BinaryHeap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use crate::lane::LaneView;
+use crate::memory::{CutMemory, ReadTimes};
+use crate::ranges::RangeSet;
+use crate::report::Watched;
+use crate::totals::Totals;
+use crate::verdict::{Cause, Reason};
+
+/// A `watch` line (contracts §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// From the partition's very first message; else from now on.
+    pub from_start: bool,
+    /// Where reading begins; else the first position observed.
+    pub position: Option<u64>,
+    /// When, in ms since the Unix epoch.
+    pub at: u64,
+    /// The view is a group that reads committed messages only.
+    pub committed: bool,
+    /// A former member's hand-over is known to be complete.
+    pub handover: bool,
+    /// The view promises an order; if not, a gap is judged only by an end.
+    pub ordered: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            from_start: false,
+            position: None,
+            at: 0,
+            committed: false,
+            handover: false,
+            ordered: true,
+        }
+    }
+}
+
+/// Missing numbers of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) lane: u32,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+/// The positions that a view has read in a partition.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    /// Positions of records that were read.
+    pub(crate) observed: RangeSet,
+    /// Read, passed over in one forward run, or below an end.
+    pub(crate) covered: RangeSet,
+    /// Positions that hold nothing, by cause.
+    named: [RangeSet; 4],
+    /// Where the forward run goes on.
+    pub(crate) run: Option<u64>,
+    /// Where the watch began.
+    pub(crate) begin: Option<u64>,
+    /// Log only.
+    pub(crate) memory: CutMemory,
+    /// Log only: groups are judged by these times.
+    pub(crate) times: ReadTimes,
+}
+
+impl Positions {
+    /// Most ranges that are told apart; transaction markers leave one a transaction. Below, holes
+    /// between records read count as read.
+    const MOST_RANGES: usize = 65_536;
+
+    #[inline]
+    pub(crate) fn read(&mut self, position: u64) {
+        if let Some(run) = self.run
+            && run < position
+        {
+            self.covered.insert(run, position);
+        } else {
+            self.covered.push(position);
+        }
+        self.observed.push(position);
+        self.run = Some(position.saturating_add(1));
+        self.begin.get_or_insert(position);
+    }
+
+    /// All below `end` counts as read.
+    pub(crate) fn end(&mut self, end: u64) {
+        let from = self.run.unwrap_or(end);
+        if from < end {
+            self.covered.insert(from, end - 1);
+        }
+        self.run = Some(from.max(end));
+        self.begin.get_or_insert(end);
+    }
+
+    pub(crate) fn name(&mut self, first: u64, last: u64, cause: Cause) {
+        self.named[cause as usize].insert(first, last);
+    }
+
+    #[inline]
+    pub(crate) fn names_any(&self) -> bool {
+        self.named.iter().any(|set| !set.is_empty())
+    }
+
+    /// The cause that explains `missing` numbers between two positions, both exclusive.
+    pub(crate) fn cause(&self, low: Option<u64>, high: u64, missing: u64) -> Option<Cause> {
+        if !self.names_any() {
+            return None;
+        }
+        let first = low.map_or(0, |low| low.saturating_add(1));
+        let last = high.checked_sub(1)?;
+        if first > last {
+            return None;
+        }
+        let cause = [
+            Cause::Aborted,
+            Cause::Compacted,
+            Cause::Expired,
+            Cause::Retention,
+        ]
+        .into_iter()
+        .find(|&cause| self.named[cause as usize].count_in(first, last) >= missing)?;
+        let mut at = first;
+        loop {
+            let mut reach = None;
+            for set in self.named.iter().chain([&self.covered]) {
+                let (inside, end) = set.run(at);
+                if inside {
+                    reach = reach.max(Some(end));
+                }
+            }
+            let end = reach?;
+            if end >= last {
+                return Some(cause);
+            }
+            at = end + 1;
+        }
+    }
+
+    /// The position below the first one; `None`: that is position 0.
+    pub(crate) fn below(&self) -> Option<u64> {
+        self.begin.and_then(|begin| begin.checked_sub(1))
+    }
+
+    /// The highest position read, and not cut.
+    pub(crate) fn highest(&self) -> Option<u64> {
+        self.covered.max()
+    }
+
+    /// Forgets all at or above `position`.
+    pub(crate) fn cut(&mut self, position: u64) {
+        self.observed.truncate(position);
+        self.covered.truncate(position);
+        for set in &mut self.named {
+            set.truncate(position);
+        }
+        self.times.truncate(position);
+        self.run = self.run.map(|run| run.min(position));
+    }
+
+    /// The topic was made anew.
+    pub(crate) fn anew(&mut self) {
+        *self = Self::default();
+    }
+
+    #[inline]
+    pub(crate) fn bound(&mut self) {
+        if self.observed.len() > Self::MOST_RANGES {
+            self.observed.coalesce(Self::MOST_RANGES);
+        }
+        if self.covered.len() > Self::MOST_RANGES {
+            self.covered.coalesce(Self::MOST_RANGES);
+        }
+    }
+}
+
+/// A watched partition, as lane `*` of its stream sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) watched: bool,
+    pub(crate) from_start: bool,
+    pub(crate) since: u64,
+    pub(crate) last_end: Option<u64>,
+}
+
+/// A partition in a view; in cell `*`, a whole stream in a view.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) name: String,
+    pub(crate) is_log: bool,
+    pub(crate) watched: Option<Watched>,
+    pub(crate) committed: bool,
+    pub(crate) unordered: bool,
+    /// A second watch whose position is not known yet.
+    pub(crate) undecided: Option<Watch>,
+    /// A first watch from the start whose first position is not known yet.
+    pub(crate) start_open: bool,
+    /// The highest time of a record or end.
+    pub(crate) clock: Option<u64>,
+    /// The latest time at which it was read to its end.
+    pub(crate) last_end: Option<u64>,
+    pub(crate) end_position: Option<u64>,
+    pub(crate) last_at: Option<u64>,
+    pub(crate) positions: Positions,
+    /// The last join or pause: when, and which.
+    pub(crate) broken: Option<(u64, Reason)>,
+    pub(crate) pauses: u32,
+    /// Missing numbers by the time from which their grace runs.
+    due: BinaryHeap<Reverse<(u64, Span)>>,
+    /// The entry that was added last: neighbours that open at one time are one entry.
+    fresh: Option<(u64, Span)>,
+    /// Missing numbers whose grace is over and that wait for something else.
+    pub(crate) waiting: Vec<Span>,
+    pub(crate) lanes: Vec<LaneView>,
+    pub(crate) totals: Totals,
+    /// Entries into each state since the start; they never go down.
+    pub(crate) entered: Totals,
+    /// Lanes that were retired or evicted.
+    pub(crate) rest: Totals,
+    pub(crate) last_eviction: Option<u64>,
+    /// Cell `*` only.
+    pub(crate) parts: Vec<Part>,
+    /// A group's end: lanes from the index on may have unseen numbers that the log saw by then.
+    pub(crate) lag: Option<(u64, usize)>,
+}
+
+impl View {
+    pub(crate) fn new(name: &str, is_log: bool) -> Self {
+        Self {
+            name: name.into(),
+            is_log,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn lane(&self, lane: usize) -> Option<&LaneView> {
+        self.lanes.get(lane)
+    }
+
+    pub(crate) fn lane_mut(&mut self, lane: usize) -> &mut LaneView {
+        if self.lanes.len() <= lane {
+            self.lanes.resize_with(lane + 1, LaneView::default);
+        }
+        &mut self.lanes[lane]
+    }
+
+    /// The view's clock; 0 before anything was read.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.unwrap_or(0)
+    }
+
+    /// Whether any gap's grace is over.
+    #[inline]
+    pub(crate) fn has_due(&self, grace: u64) -> bool {
+        let over = |entry: &(u64, Span)| entry.0.saturating_add(grace) < self.now();
+        self.due.peek().is_some_and(|entry| over(&entry.0)) || self.fresh.as_ref().is_some_and(over)
+    }
+
+    pub(crate) fn pop_due(&mut self, grace: u64) -> Option<Span> {
+        self.flush_fresh();
+        let entry = self.due.peek()?.0;
+        if entry.0.saturating_add(grace) >= self.now() {
+            return None;
+        }
+        self.due.pop();
+        Some(entry.1)
+    }
+
+    /// Has numbers judged once the grace from `opened` is over.
+    pub(crate) fn push_due(&mut self, opened: u64, span: Span) {
+        if let Some((time, last)) = &mut self.fresh
+            && *time == opened
+            && last.lane == span.lane
+            && span.first <= last.last.saturating_add(2)
+            && span.first >= last.first
+        {
+            last.last = last.last.max(span.last);
+            return;
+        }
+        self.flush_fresh();
+        self.fresh = Some((opened, span));
+    }
+
+    /// All missing numbers' entries; none are left.
+    pub(crate) fn drain_missing(&mut self) -> Vec<Span> {
+        self.flush_fresh();
+        let mut all = core::mem::take(&mut self.waiting);
+        all.extend(
+            core::mem::take(&mut self.due)
+                .into_iter()
+                .map(|entry| entry.0.1),
+        );
+        all.sort_unstable();
+        all
+    }
+
+    fn flush_fresh(&mut self) {
+        if let Some(entry) = self.fresh.take() {
+            self.due.push(Reverse(entry));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Lines that are no messages: watch, end, absent, and what a pause does (contracts §3, §4).
+
+use crate::cell::Cell;
+use crate::context::Context;
+use crate::lane::NONE;
+use crate::report::Watched;
+use crate::verdict::{Cause, Reason, State};
+use crate::view::{Part, Span, Watch};
+
+/// What a line did to a partition's watch, for its stream's lane `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watching {
+    /// As before.
+    Unchanged,
+    /// The first watch, or one whose beginning was found to be lost.
+    Began,
+    /// It goes on without a break; grace begins anew at this time.
+    Continued(u64),
+    /// What passed meanwhile is unknown.
+    Paused,
+}
+
+impl Cell {
+    /// A `watch` line.
+    pub(crate) fn watch(&mut self, view: usize, watch: &Watch, ctx: &mut Context) -> Watching {
+        let held = &mut self.views[view];
+        held.committed = watch.committed;
+        held.unordered = !watch.ordered;
+        if held.watched.is_none() {
+            return self.first_watch(view, watch, ctx);
+        }
+        match watch.position {
+            Some(position) => self.second_watch(view, watch, position, ctx),
+            None => {
+                held.undecided = Some(*watch);
+                Watching::Unchanged
+            }
+        }
+    }
+
+    fn first_watch(&mut self, view: usize, watch: &Watch, ctx: &mut Context) -> Watching {
+        let from_start = watch.from_start && watch.position.is_none_or(|position| position == 0);
+        let held = &mut self.views[view];
+        held.watched = Some(Watched {
+            from_start,
+            since: watch.at,
+        });
+        held.start_open = from_start && watch.position.is_none();
+        held.positions.run = watch.position;
+        held.positions.begin = watch.position;
+        if !from_start {
+            held.broken = Some((watch.at, Reason::Joined));
+        }
+        self.expect_unseen(view, watch.at, ctx);
+        Watching::Began
+    }
+
+    /// The watch's first record or end: positions that were left open are known now.
+    pub(crate) fn settle_watch(
+        &mut self,
+        view: usize,
+        position: Option<u64>,
+        at: u64,
+        is_end: bool,
+        ctx: &mut Context,
+    ) -> Watching {
+        let held = &mut self.views[view];
+        if held.watched.is_none() {
+            let watch = Watch {
+                position,
+                at,
+                ..Watch::default()
+            };
+            let began = self.first_watch(view, &watch, ctx);
+            self.views[view].unordered = false;
+            return began;
+        }
+        if held.start_open {
+            held.start_open = false;
+            if is_end {
+                held.positions.run = Some(0);
+                held.positions.begin = Some(0);
+            } else if position.is_some_and(|position| position > 0) {
+                return self.lost_beginning(view, ctx);
+            }
+        }
+        let Some(watch) = self.views[view].undecided.take() else {
+            return Watching::Unchanged;
+        };
+        match position {
+            Some(position) => self.second_watch(view, &watch, position, ctx),
+            None if watch.from_start && !is_end => self.anew(view, &watch, ctx),
+            None => self.pause(view, watch.at, ctx),
+        }
+    }
+
+    /// A watch from the start that did not begin at position 0 counts as one from here.
+    fn lost_beginning(&mut self, view: usize, ctx: &mut Context) -> Watching {
+        let held = &mut self.views[view];
+        let Some(watched) = &mut held.watched else {
+            return Watching::Unchanged;
+        };
+        watched.from_start = false;
+        let since = watched.since;
+        held.broken = Some((since, Reason::Joined));
+        for span in self.views[view].drain_missing() {
+            let range = (span.first, span.last);
+            self.edit(view, span.lane as usize, range, ctx, |hole| {
+                hole.fact = hole.fact.with_unknown(Some(Reason::Joined));
+            });
+        }
+        self.expect_unseen(view, since, ctx);
+        Watching::Began
+    }
+
+    /// Lanes that only the ledger knows, in a partition that is watched now.
+    fn expect_unseen(&mut self, view: usize, at: u64, ctx: &mut Context) {
+        for lane in 0..self.views[view].lanes.len() {
+            let held = &self.views[view].lanes[lane];
+            let arrived = self.lanes[lane]
+                .ledger
+                .as_ref()
+                .map_or(at, |ledger| ledger.arrived);
+            if held.present() && !held.seen() && self.unseen_reason(view, lane, arrived).is_none() {
+                self.expect_again(view, lane, (0, u64::MAX), at.max(arrived), ctx);
+            }
+        }
+    }
+
+    fn second_watch(
+        &mut self,
+        view: usize,
+        watch: &Watch,
+        position: u64,
+        ctx: &mut Context,
+    ) -> Watching {
+        if watch.from_start && position == 0 {
+            return self.anew(view, watch, ctx);
+        }
+        let log_time = self.log.filter(|&log| log != view).and_then(|log| {
+            let log = &self.views[log].positions;
+            log.covered
+                .contains(position)
+                .then(|| log.times.of(position))
+                .flatten()
+        });
+        let held = &mut self.views[view];
+        held.undecided = None;
+        let positions = &mut held.positions;
+        let goes_on = positions
+            .run
+            .max(positions.highest().map(|highest| highest.saturating_add(1)));
+        let unbroken = goes_on.is_some_and(|next| position <= next);
+        positions.run = Some(position);
+        if unbroken || (watch.handover && !held.is_log) {
+            let from = log_time.map_or(watch.at, |(_, latest)| latest);
+            self.go_on(view, from, ctx);
+            return Watching::Continued(from);
+        }
+        let paused = self.pause(view, watch.at, ctx);
+        self.views[view].positions.run = Some(position);
+        paused
+    }
+
+    /// A topic made anew: what was seen stays seen, positions begin again.
+    fn anew(&mut self, view: usize, watch: &Watch, ctx: &mut Context) -> Watching {
+        let paused = self.pause(view, watch.at, ctx);
+        let held = &mut self.views[view];
+        held.positions.anew();
+        held.positions.run = Some(0);
+        held.positions.begin = Some(0);
+        held.end_position = None;
+        held.watched = Some(Watched {
+            from_start: true,
+            since: watch.at,
+        });
+        for state in &mut held.lanes {
+            state.last_position = NONE;
+        }
+        paused
+    }
+
+    /// The view goes on without a break; the grace of open gaps begins anew.
+    pub(crate) fn go_on(&mut self, view: usize, from: u64, ctx: &mut Context) {
+        for span in self.views[view].drain_missing() {
+            let lane = span.lane as usize;
+            self.edit(view, lane, (span.first, span.last), ctx, |hole| {
+                if hole.state == State::Missing {
+                    hole.opened = hole.opened.max(from);
+                    hole.fact = hole.fact.with_judged(false, false);
+                }
+            });
+            let extra = self.views[view]
+                .lane(lane)
+                .and_then(|held| held.extra.as_ref());
+            let still: alloc::vec::Vec<(u64, Span)> = extra
+                .into_iter()
+                .flat_map(|extra| extra.gaps.overlapping(span.first, span.last))
+                .filter(|hole| hole.state == State::Missing)
+                .map(|hole| {
+                    (
+                        hole.opened,
+                        Span {
+                            first: hole.first,
+                            last: hole.last,
+                            ..span
+                        },
+                    )
+                })
+                .collect();
+            for (opened, span) in still {
+                self.views[view].push_due(opened, span);
+            }
+        }
+    }
+
+    /// The view was not looking until now: open gaps cannot be judged any more.
+    pub(crate) fn pause(&mut self, view: usize, at: u64, ctx: &mut Context) -> Watching {
+        self.break_gaps(view, Reason::Paused, ctx);
+        let held = &mut self.views[view];
+        held.undecided = None;
+        held.start_open = false;
+        held.pauses += 1;
+        held.broken = Some((at, Reason::Paused));
+        if held.watched.is_some() {
+            held.watched = Some(Watched {
+                from_start: false,
+                since: at,
+            });
+        }
+        held.positions.run = None;
+        Watching::Paused
+    }
+
+    /// Missing numbers become unknown.
+    pub(crate) fn break_gaps(&mut self, view: usize, reason: Reason, ctx: &mut Context) {
+        for span in self.views[view].drain_missing() {
+            self.edit(
+                view,
+                span.lane as usize,
+                (span.first, span.last),
+                ctx,
+                |hole| {
+                    if hole.state == State::Missing {
+                        hole.fact = hole
+                            .fact
+                            .with_judged(false, false)
+                            .with_unknown(Some(reason));
+                    }
+                },
+            );
+        }
+    }
+
+    /// An `end` line: the view has read all that was there when it asked.
+    pub(crate) fn end(&mut self, view: usize, position: Option<u64>, at: u64, ctx: &mut Context) {
+        let held = &mut self.views[view];
+        held.clock = held.clock.max(Some(at));
+        held.last_end = held.last_end.max(Some(at));
+        if let Some(position) = position {
+            held.end_position = Some(position);
+            held.positions.end(position);
+        }
+        while self.run_due(view, usize::MAX, ctx) {}
+        self.look_again(view, ctx);
+        if Some(view) == self.log {
+            for group in (0..self.views.len()).filter(|&group| group != view) {
+                self.look_again(group, ctx);
+            }
+        } else {
+            let held = &mut self.views[view];
+            let at = held.lag.map_or(at, |(before, _)| before.max(at));
+            held.lag = Some((at, 0));
+            self.sweep_lag(view, Self::LAG_SLICE, ctx);
+        }
+    }
+
+    /// Lanes that one call looks at for what a group left behind.
+    const LAG_SLICE: usize = 4_096;
+
+    /// Goes on with what a group's end left behind. Whether there is more.
+    pub(crate) fn sweep_lag(&mut self, view: usize, budget: usize, ctx: &mut Context) -> bool {
+        let Some((at, from)) = self.views[view].lag else {
+            return false;
+        };
+        let lanes = self.lanes.len();
+        let to = from.saturating_add(budget).min(lanes);
+        for lane in from..to {
+            if self.lanes[lane].key_len > 0 {
+                self.lost_behind(view, lane, at, ctx);
+            }
+        }
+        self.views[view].lag = (to < lanes).then_some((at, to));
+        to < lanes
+    }
+
+    /// An `absent` line.
+    pub(crate) fn absent(
+        &mut self,
+        view: usize,
+        first: u64,
+        last: u64,
+        cause: Cause,
+        ctx: &mut Context,
+    ) {
+        let held = &mut self.views[view];
+        held.positions.name(first, last, cause);
+        let place = self.place(view, 0);
+        for (lane, number, evidence) in ctx.intervals(place.cell, place.view) {
+            let below = evidence.before.is_none_or(|near| near.position < last);
+            let above = evidence.after.is_none_or(|near| near.position > first);
+            if below && above {
+                self.explain(view, lane as usize, number, ctx);
+            }
+        }
+    }
+
+    /// This partition's watch, for lane `*`.
+    pub(crate) fn part_state(&self, view: usize) -> Option<Part> {
+        let held = &self.views[view];
+        held.watched.map(|watched| Part {
+            watched: true,
+            from_start: watched.from_start,
+            since: watched.since,
+            last_end: held.last_end,
+        })
+    }
+}
