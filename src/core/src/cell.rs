@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -23,6 +23,8 @@ pub(crate) struct Cell {
     pub(crate) label: String,
     /// Lane `*`: the whole stream.
     pub(crate) span: bool,
+    /// The stream has lanes `*`, which follow what this partition shows.
+    pub(crate) spanned: bool,
     /// Which of its stream's partitions this is.
     pub(crate) part: usize,
     pub(crate) grace: u64,
@@ -34,7 +36,8 @@ pub(crate) struct Cell {
     dead_keys: usize,
     pub(crate) lanes: Vec<Lane>,
     free: Vec<u32>,
-    last: usize,
+    /// The lane that was found last, and its prefix's hash.
+    last: (usize, u64),
     pub(crate) views: Vec<View>,
     /// The index of view `log`.
     pub(crate) log: Option<usize>,
@@ -54,6 +57,7 @@ impl Cell {
             stream,
             label: label.into(),
             span: label == stamp::SPAN,
+            spanned: false,
             part,
             grace: settings.grace_ms,
             skew: settings.clock_skew_ms,
@@ -63,7 +67,7 @@ impl Cell {
             dead_keys: 0,
             lanes: Vec::new(),
             free: Vec::new(),
-            last: 0,
+            last: (0, 0),
             views: Vec::new(),
             log: None,
         }
@@ -77,34 +81,30 @@ impl Cell {
         self.views.push(View::new(name, is_log));
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "bounded by the limits of lanes and views"
-    )]
-    pub(crate) fn place(&self, view: usize, lane: usize) -> Place {
-        Place {
-            cell: self.index,
-            view: view as u16,
-            lane: lane as u32,
+    /// Brings the views' counts and positions up to date before they are looked at.
+    pub(crate) fn flush(&mut self) {
+        for view in &mut self.views {
+            view.flush();
         }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by the limits of lanes and views")]
+    pub(crate) fn place(&self, view: usize, lane: usize) -> Place {
+        Place { cell: self.index, view: view as u16, lane: lane as u32 }
     }
 
     /// The lane with this prefix, if it is known.
     #[inline]
     pub(crate) fn find(&mut self, prefix: &[u8]) -> Option<usize> {
-        if self
-            .lanes
-            .get(self.last)
-            .is_some_and(|lane| self.key_of(lane) == prefix)
+        let hash = hash(&self.hasher, prefix);
+        let (last, last_hash) = self.last;
+        if hash == last_hash && self.lanes.get(last).is_some_and(|lane| self.key_of(lane) == prefix)
         {
-            return Some(self.last);
+            return Some(last);
         }
-        let hash = self.hasher.hash_one(prefix);
-        let found = self
-            .table
-            .find(hash, |&lane| self.key(lane as usize) == prefix)?;
-        self.last = *found as usize;
-        Some(self.last)
+        let found = self.table.find(hash, |&lane| self.key(lane as usize) == prefix)?;
+        self.last = (*found as usize, hash);
+        Some(self.last.0)
     }
 
     /// A new lane; its prefix must be canonical, and not known.
@@ -113,11 +113,7 @@ impl Cell {
         let key = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
         let key_len = u8::try_from(prefix.len()).unwrap_or(u8::MAX);
         self.keys.extend_from_slice(prefix);
-        let lane = Lane {
-            key,
-            key_len,
-            ledger: None,
-        };
+        let lane = Lane { key, key_len, ledger: None };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.lanes[slot as usize] = lane;
@@ -129,17 +125,15 @@ impl Cell {
             }
         };
         let (keys, lanes, hasher) = (&self.keys, &self.lanes, &self.hasher);
-        self.table
-            .insert_unique(hasher.hash_one(prefix), slot, |&lane| {
-                hasher.hash_one(key_bytes(keys, &lanes[lane as usize]))
-            });
-        self.last = slot as usize;
-        self.last
+        self.table.insert_unique(hash(hasher, prefix), slot, |&lane| {
+            hash(hasher, key_bytes(keys, &lanes[lane as usize]))
+        });
+        slot as usize
     }
 
     /// Frees a lane's slot. What all views hold of it must have been accounted for.
     pub(crate) fn free(&mut self, lane: usize) {
-        let hash = self.hasher.hash_one(self.key(lane));
+        let hash = hash(&self.hasher, self.key(lane));
         let slot = u32::try_from(lane).unwrap_or(u32::MAX);
         if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
             entry.remove();
@@ -168,28 +162,20 @@ impl Cell {
     }
 
     pub(crate) fn digest(&self, lane: usize) -> u64 {
-        self.hasher.hash_one(self.key(lane))
+        hash(&self.hasher, self.key(lane))
     }
 
     pub(crate) fn digest_of(&self, prefix: &[u8]) -> u64 {
-        self.hasher.hash_one(prefix)
+        hash(&self.hasher, prefix)
     }
 
     /// The lane's producer, epoch and label.
     pub(crate) fn identity(&self, lane: usize) -> (&str, u64, &str) {
         let mut fields = self.key(lane).split(|&byte| byte == b';').skip(1);
-        let producer = fields
-            .next()
-            .and_then(|field| core::str::from_utf8(field).ok());
+        let producer = fields.next().and_then(|field| core::str::from_utf8(field).ok());
         let epoch = fields.next().and_then(stamp::parse_epoch);
-        let label = fields
-            .nth(1)
-            .and_then(|field| core::str::from_utf8(field).ok());
-        (
-            producer.unwrap_or(""),
-            epoch.unwrap_or(0),
-            label.unwrap_or(""),
-        )
+        let label = fields.nth(1).and_then(|field| core::str::from_utf8(field).ok());
+        (producer.unwrap_or(""), epoch.unwrap_or(0), label.unwrap_or(""))
     }
 
     /// Whether numbers from 0 are expected (contracts §4, a lane's start), for a lane whose first
@@ -204,17 +190,12 @@ impl Cell {
             return watched.peek().is_some()
                 && watched.all(|part| part.from_start || began_after(part.since));
         }
-        view.watched
-            .is_some_and(|watched| watched.from_start || began_after(watched.since))
+        view.watched.is_some_and(|watched| watched.from_start || began_after(watched.since))
     }
 
     /// Why a lane that is not expected from zero cannot be judged below its first number.
     pub(crate) fn base_reason(&self, view: usize) -> Reason {
-        if self.views[view].pauses > 0 {
-            Reason::Paused
-        } else {
-            Reason::Joined
-        }
+        if self.views[view].pauses > 0 { Reason::Paused } else { Reason::Joined }
     }
 
     /// Whether any view looks at this cell.
@@ -285,6 +266,15 @@ impl Cell {
     }
 }
 
+/// The bytes alone: a slice's own hash would add its length.
+#[inline]
+fn hash(hasher: &FixedState, prefix: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(prefix);
+    state.finish()
+}
+
+#[inline]
 fn key_bytes<'a>(keys: &'a [u8], lane: &Lane) -> &'a [u8] {
     let start = lane.key as usize;
     &keys[start..start + usize::from(lane.key_len)]

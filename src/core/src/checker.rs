@@ -139,9 +139,54 @@ impl Checker {
     }
 
     /// A message. What is due by its time is judged first, then it is taken in.
+    #[inline]
     pub fn observe(&mut self, id: PartitionId, message: &Observation<'_>) -> Verdict {
-        self.arrive(message.at);
-        let Slot { cell, view } = self.slots[id.0 as usize];
+        match self.observe_in_order(id, message) {
+            Some(verdict) => verdict,
+            None => self.observe_any(id, message),
+        }
+    }
+
+    /// What nearly every message is: the next number of a known lane at the next position of a
+    /// log that no group watches, with nothing due. It does what [`Self::observe_any`] would do,
+    /// looking every record up once. `None`: it is something else, and nothing was changed.
+    #[inline]
+    fn observe_in_order(&mut self, id: PartitionId, message: &Observation<'_>) -> Option<Verdict> {
+        let slot = self.slots.get(id.0 as usize)?;
+        let cell = self.cells.get_mut(slot.cell as usize)?;
+        if cell.views.len() != 1 || cell.spanned || !self.early.is_empty() {
+            return None;
+        }
+        let (prefix, seq) = stamp::split(message.stamp?)?;
+        let lane = cell.find(prefix)?;
+        let view = cell.views.first_mut()?;
+        let position = message.position?;
+        if !view.reads_on(position, message.at) {
+            return None;
+        }
+        let held = view.lanes.get_mut(lane)?;
+        if !held.expects(seq, view.pauses) {
+            return None;
+        }
+        held.advance(position, message.at, message.time.unwrap_or(NONE));
+        if view.read_on(message.at) {
+            self.now = self.now.max(Some(message.at));
+        }
+        let lane = LaneRef::new(u32::try_from(lane).ok()?, false);
+        view.positions.memory.note(position, lane, seq, false);
+        view.positions.memory.bound(self.ctx.runs_each);
+        Some(Verdict::New)
+    }
+
+    fn observe_any(&mut self, id: PartitionId, message: &Observation<'_>) -> Verdict {
+        let Slot { cell, view } = self.line(id, message.at);
+        let verdict = self.observe_slowly(cell, view, message);
+        let cell = &mut self.cells[cell as usize];
+        cell.views[view].arm(cell.grace, message.position);
+        verdict
+    }
+
+    fn observe_slowly(&mut self, cell: u32, view: usize, message: &Observation<'_>) -> Verdict {
         let index = cell as usize;
         let held = &self.cells[index].views[view];
         if held.watched.is_none() || held.start_open || held.undecided.is_some() {
@@ -160,16 +205,14 @@ impl Checker {
 
     /// A `watch` line.
     pub fn watch(&mut self, id: PartitionId, watch: &Watch) {
-        self.arrive(watch.at);
-        let Slot { cell, view } = self.slots[id.0 as usize];
+        let Slot { cell, view } = self.line(id, watch.at);
         let watching = self.cells[cell as usize].watch(view, watch, &mut self.ctx);
         self.spread(cell, view, watching);
     }
 
     /// An `end` line; `position` is the log's end.
     pub fn end(&mut self, id: PartitionId, position: Option<u64>, at: u64) {
-        self.arrive(at);
-        let Slot { cell, view } = self.slots[id.0 as usize];
+        let Slot { cell, view } = self.line(id, at);
         self.settle(cell, view, position, at, true);
         let own = &mut self.cells[cell as usize];
         own.end(view, position, at, &mut self.ctx);
@@ -182,15 +225,13 @@ impl Checker {
 
     /// A `cut` line.
     pub fn cut(&mut self, id: PartitionId, position: u64, at: u64) {
-        self.arrive(at);
-        let Slot { cell, view } = self.slots[id.0 as usize];
+        let Slot { cell, view } = self.line(id, at);
         self.cut_at(cell, view, position, at);
     }
 
     /// An `absent` line: these positions, inclusive, hold nothing, and why.
     pub fn absent(&mut self, id: PartitionId, first: u64, last: u64, cause: Cause, at: u64) {
-        self.arrive(at);
-        let Slot { cell, view } = self.slots[id.0 as usize];
+        let Slot { cell, view } = self.line(id, at);
         if first <= last {
             self.cells[cell as usize].absent(view, first, last, cause, &mut self.ctx);
         }
@@ -217,6 +258,7 @@ impl Checker {
     /// Live: the ledger's channel was read to its end as of `at`. Offline checking never calls
     /// it; there the channel is always read to its end.
     pub fn ledger_read(&mut self, at: u64) {
+        self.flush_all();
         self.ctx.ledger_read = self.ctx.ledger_read.max(Some(at));
         for cell in &mut self.cells {
             for view in 0..cell.views.len() {
@@ -230,8 +272,7 @@ impl Checker {
     /// The switch went off: what is open in this partition, and what passes until its next
     /// watch, is unknown (paused).
     pub fn pause(&mut self, id: PartitionId, at: u64) {
-        self.arrive(at);
-        let Slot { cell, view } = self.slots[id.0 as usize];
+        let Slot { cell, view } = self.line(id, at);
         let watching = self.cells[cell as usize].pause(view, at, &mut self.ctx);
         self.spread(cell, view, watching);
     }
@@ -239,6 +280,7 @@ impl Checker {
     /// The recording is whole: an `end` of every watched partition, every grace over.
     pub fn complete(&mut self) {
         self.book_early(self.now.unwrap_or(0));
+        self.flush_all();
         let at = self.now.unwrap_or(0);
         for slot in self.slots.clone() {
             self.settle(slot.cell, slot.view, None, at, true);
@@ -270,6 +312,7 @@ impl Checker {
             self.hand = (0, 0);
             return false;
         };
+        own.flush();
         let mut more = false;
         for view in 0..own.views.len() {
             more |= own.sweep_lag(view, budget, &mut self.ctx);
@@ -282,11 +325,8 @@ impl Checker {
         for &lane in &done {
             own.retire(lane, &mut self.retired, &self.ctx);
         }
-        self.hand = if from + budget < own.lanes.len() {
-            (cell, from + budget)
-        } else {
-            (cell + 1, 0)
-        };
+        self.hand =
+            if from + budget < own.lanes.len() { (cell, from + budget) } else { (cell + 1, 0) };
         self.forget(cell, &done);
         more || self.hand.1 > 0 || self.hand.0 < self.cells.len()
     }
@@ -326,6 +366,7 @@ impl Checker {
     /// Judges all that is due by now, however much it is.
     pub(crate) fn settle_all(&mut self) {
         self.book_early(self.now.unwrap_or(0));
+        self.flush_all();
         for cell in &mut self.cells {
             for view in 0..cell.views.len() {
                 while cell.run_due(view, usize::MAX, &mut self.ctx) {}
@@ -356,10 +397,7 @@ impl Checker {
         let settings = self.configured.get(name).cloned().unwrap_or_else(default);
         let names = core::iter::once(name).chain(settings.aliases.iter().map(String::as_str));
         let origins = names.map(stamp::origin).collect();
-        self.names.insert(
-            name.into(),
-            u32::try_from(self.streams.len()).unwrap_or(u32::MAX),
-        );
+        self.names.insert(name.into(), u32::try_from(self.streams.len()).unwrap_or(u32::MAX));
         self.streams.push(Stream {
             name: name.into(),
             settings,
@@ -392,15 +430,13 @@ impl Checker {
         if cell.span {
             owner.span = Some(index);
         }
-        let siblings: Vec<u32> = owner
-            .cells
-            .values()
-            .copied()
-            .filter(|&own| own != index)
-            .collect();
+        let siblings: Vec<u32> =
+            owner.cells.values().copied().filter(|&own| own != index).collect();
+        cell.spanned = owner.span.is_some();
         self.cells.push(cell);
         if self.cells[index as usize].span {
             for sibling in siblings {
+                self.cells[sibling as usize].spanned = true;
                 for view in 0..self.streams[stream].views.len() {
                     self.watch_part(sibling, view);
                 }
@@ -418,12 +454,10 @@ impl Checker {
         let view = owner.views.len() - 1;
         for &cell in owner.cells.values() {
             let cell = &mut self.cells[cell as usize];
+            cell.flush();
             cell.add_view(name);
             for lane in 0..cell.lanes.len() {
-                if let Some(arrived) = cell.lanes[lane]
-                    .ledger
-                    .as_ref()
-                    .map(|ledger| ledger.arrived)
+                if let Some(arrived) = cell.lanes[lane].ledger.as_ref().map(|ledger| ledger.arrived)
                 {
                     cell.announce(view, lane, arrived, &mut self.ctx);
                 }
@@ -437,27 +471,27 @@ impl Checker {
         (span != cell).then_some(span as usize)
     }
 
-    /// The time of a line. The first one's is that of the records before it.
-    #[inline]
-    fn arrive(&mut self, at: u64) {
+    /// A line's partition, and its time: the first one's is that of the records before it.
+    fn line(&mut self, id: PartitionId, at: u64) -> Slot {
         if !self.early.is_empty() {
             self.book_early(at);
         }
         self.now = self.now.max(Some(at));
+        let slot = self.slots[id.0 as usize];
+        self.cells[slot.cell as usize].flush();
+        slot
+    }
+
+    fn flush_all(&mut self) {
+        for cell in &mut self.cells {
+            cell.flush();
+        }
     }
 
     fn book_early(&mut self, at: u64) {
         for early in core::mem::take(&mut self.early) {
             let (producer, stream, lane) = &early.text;
-            self.book(
-                &LedgerRecord {
-                    producer,
-                    stream,
-                    lane,
-                    ..early.record
-                },
-                at,
-            );
+            self.book(&LedgerRecord { producer, stream, lane, ..early.record }, at);
         }
     }
 
@@ -477,6 +511,7 @@ impl Checker {
             return;
         };
         let cell = &mut self.cells[cell as usize];
+        cell.flush();
         cell.ledger(lane, record, arrived, &mut self.ctx);
     }
 
@@ -497,9 +532,7 @@ impl Checker {
             Watching::Began => self.watch_part(cell, view),
             Watching::Continued(from) => span.go_on(view, from, &mut self.ctx),
             Watching::Paused => {
-                let at = self.cells[cell as usize].views[view]
-                    .watched
-                    .map_or(0, |own| own.since);
+                let at = self.cells[cell as usize].views[view].watched.map_or(0, |own| own.since);
                 if let Some(span) = self.span_of(cell) {
                     self.cells[span].pause(view, at, &mut self.ctx);
                     self.set_part(cell, span, view);
@@ -509,10 +542,9 @@ impl Checker {
     }
 
     fn watch_part(&mut self, cell: u32, view: usize) {
-        let (Some(span), Some(state)) = (
-            self.span_of(cell),
-            self.cells[cell as usize].part_state(view),
-        ) else {
+        let (Some(span), Some(state)) =
+            (self.span_of(cell), self.cells[cell as usize].part_state(view))
+        else {
             return;
         };
         let part = self.cells[cell as usize].part;
@@ -581,10 +613,7 @@ impl Checker {
             };
             if let Some(lane) = self.cells[home].find(prefix) {
                 self.observed(cell, view).valid += 1;
-                return Ok((
-                    LaneRef::new(u32::try_from(lane).unwrap_or(u32::MAX), span),
-                    seq,
-                ));
+                return Ok((LaneRef::new(u32::try_from(lane).unwrap_or(u32::MAX), span), seq));
             }
         }
         self.classify_new(cell, view, value)
@@ -615,15 +644,8 @@ impl Checker {
         }
         self.observed(cell, view).valid += 1;
         let span = stamp.lane == stamp::SPAN;
-        let home = if span {
-            self.cell(stream, stamp::SPAN)
-        } else {
-            Some(cell)
-        };
-        let prefix = value
-            .iter()
-            .rposition(|&byte| byte == b';')
-            .map_or(value, |at| &value[..at]);
+        let home = if span { self.cell(stream, stamp::SPAN) } else { Some(cell) };
+        let prefix = value.iter().rposition(|&byte| byte == b';').map_or(value, |at| &value[..at]);
         let lane = home.and_then(|home| self.lane(home, prefix));
         match lane.and_then(|lane| u32::try_from(lane).ok()) {
             Some(lane) => Ok((LaneRef::new(lane, span), stamp.seq)),
@@ -723,11 +745,8 @@ impl Checker {
             again,
             redelivered: message.redelivered,
         };
-        let home = if lane.span() {
-            self.span_of(cell).unwrap_or(cell as usize)
-        } else {
-            cell as usize
-        };
+        let home =
+            if lane.span() { self.span_of(cell).unwrap_or(cell as usize) } else { cell as usize };
         let verdict = self.cells[home].note(view, lane.index(), &read, &mut self.ctx);
         if let Some(position) = message.position
             && verdict != Verdict::Reread
@@ -746,11 +765,7 @@ impl Checker {
         let gone = self.cells[cell as usize].cut(view, position);
         let span = self.span_of(cell);
         for gone in gone {
-            let home = if gone.lane.span() {
-                span
-            } else {
-                Some(cell as usize)
-            };
+            let home = if gone.lane.span() { span } else { Some(cell as usize) };
             if let Some(home) = home {
                 self.cells[home].unsee(view, &gone, at, &mut self.ctx);
             }
@@ -759,6 +774,7 @@ impl Checker {
 
     /// Makes room: drops the lanes that are idle longest, as far as a sample tells.
     fn evict(&mut self) {
+        self.flush_all();
         let total: usize = self.cells.iter().map(|cell| cell.lanes.len()).sum();
         let step = (total / 4_096).max(1);
         let mut ages = Vec::new();
@@ -774,11 +790,7 @@ impl Checker {
             skip = lane - cell.lanes.len();
         }
         let batch = EVICTION_BATCH.min(self.settings.limits.lanes / 16).max(1);
-        let rank = (ages.len() * batch)
-            .div_ceil(self.lanes.max(1))
-            .min(ages.len())
-            .max(1)
-            - 1;
+        let rank = (ages.len() * batch).div_ceil(self.lanes.max(1)).min(ages.len()).max(1) - 1;
         if ages.is_empty() {
             return;
         }
@@ -812,8 +824,7 @@ impl Checker {
         let span = self.cells[cell].span;
         let index = self.cells[cell].index;
         let is_dead = |lane: usize| dead.binary_search(&lane).is_ok();
-        self.ctx
-            .forget(|of, lane| of == index && is_dead(lane as usize));
+        self.ctx.forget(|of, lane| of == index && is_dead(lane as usize));
         let stream = self.cells[cell].stream;
         let cells = self
             .cells
@@ -827,19 +838,9 @@ impl Checker {
 
 impl Early {
     fn new(record: &LedgerRecord<'_>) -> Self {
-        let LedgerRecord {
-            producer,
-            stream,
-            lane,
-            ..
-        } = *record;
+        let LedgerRecord { producer, stream, lane, .. } = *record;
         let text = (producer.into(), stream.into(), lane.into());
-        let record = LedgerRecord {
-            producer: "",
-            stream: "",
-            lane: "",
-            ..record.clone()
-        };
+        let record = LedgerRecord { producer: "", stream: "", lane: "", ..record.clone() };
         Self { text, record }
     }
 }

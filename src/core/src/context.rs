@@ -82,10 +82,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        Self { limits, ..Self::default() }
     }
 
     /// The evidence for the interval that this number lies in.
@@ -116,13 +113,7 @@ impl Context {
         if let Some((first, &evidence)) = self.evidence(place, number)
             && evidence.judged_at.is_none()
         {
-            self.evidence.insert(
-                (place, first),
-                Evidence {
-                    judged_at: Some(at),
-                    ..evidence
-                },
-            );
+            self.evidence.insert((place, first), Evidence { judged_at: Some(at), ..evidence });
         }
     }
 
@@ -133,22 +124,11 @@ impl Context {
         };
         self.evidence.remove(&(place, first));
         if first < near.seq {
-            let left = Evidence {
-                last: near.seq - 1,
-                after: Some(near),
-                ..evidence
-            };
+            let left = Evidence { last: near.seq - 1, after: Some(near), ..evidence };
             self.remember(place, first, left);
         }
         if near.seq < evidence.last {
-            self.remember(
-                place,
-                near.seq + 1,
-                Evidence {
-                    before: Some(near),
-                    ..evidence
-                },
-            );
+            self.remember(place, near.seq + 1, Evidence { before: Some(near), ..evidence });
         }
     }
 
@@ -161,11 +141,8 @@ impl Context {
         after: Near,
         since: u64,
     ) {
-        let keys: Vec<u64> = self
-            .evidence
-            .range((place, first)..=(place, last))
-            .map(|(key, _)| key.1)
-            .collect();
+        let keys: Vec<u64> =
+            self.evidence.range((place, first)..=(place, last)).map(|(key, _)| key.1).collect();
         let mut from = first;
         for key in keys {
             if let Some(evidence) = self.evidence.get_mut(&(place, key)) {
@@ -186,29 +163,15 @@ impl Context {
             }
         }
         if from <= last {
-            let gap = Evidence {
-                last,
-                before,
-                after: Some(after),
-                since,
-                judged_at: None,
-            };
+            let gap = Evidence { last, before, after: Some(after), since, judged_at: None };
             self.remember(place, from, gap);
         }
     }
 
     /// The intervals of one view of one cell.
     pub(crate) fn intervals(&self, cell: u32, view: u16) -> Vec<(u32, u64, Evidence)> {
-        let from = Place {
-            cell,
-            view,
-            lane: 0,
-        };
-        let to = Place {
-            cell,
-            view,
-            lane: u32::MAX,
-        };
+        let from = Place { cell, view, lane: 0 };
+        let to = Place { cell, view, lane: u32::MAX };
         self.evidence
             .range((from, 0)..=(to, u64::MAX))
             .map(|(key, evidence)| (key.0.lane, key.1, *evidence))
@@ -225,9 +188,7 @@ impl Context {
     }
 
     pub(crate) fn recover(&mut self, place: Place, hole: &Hole, seq: u64, at: u64) {
-        let judged_at = self
-            .evidence(place, seq)
-            .and_then(|(_, evidence)| evidence.judged_at);
+        let judged_at = self.evidence(place, seq).and_then(|(_, evidence)| evidence.judged_at);
         if let Some(last) = self.recovered.back_mut()
             && last.place == place
             && last.last.wrapping_add(1) == seq
@@ -237,14 +198,7 @@ impl Context {
             return;
         }
         let since = hole.opened;
-        self.recovered.push_back(Recovered {
-            place,
-            first: seq,
-            last: seq,
-            since,
-            judged_at,
-            at,
-        });
+        self.recovered.push_back(Recovered { place, first: seq, last: seq, since, judged_at, at });
         if self.recovered.len() > self.limits.evidence {
             self.recovered.pop_front();
         }
@@ -272,10 +226,8 @@ impl Context {
     /// Forgets everything of lanes whose slots are about to be used again.
     pub(crate) fn forget(&mut self, dead: impl Fn(u32, u32) -> bool) {
         self.evidence.retain(|key, _| !dead(key.0.cell, key.0.lane));
-        self.duplicates
-            .retain(|row| !dead(row.place.cell, row.place.lane));
-        self.recovered
-            .retain(|row| !dead(row.place.cell, row.place.lane));
+        self.duplicates.retain(|row| !dead(row.place.cell, row.place.lane));
+        self.recovered.retain(|row| !dead(row.place.cell, row.place.lane));
         self.changes.retain(|row| !dead(row.0.cell, row.0.lane));
     }
 }

@@ -38,9 +38,8 @@ impl Cell {
             return false;
         };
         let hole = held.extra.as_ref().and_then(|extra| extra.gaps.find(seq));
-        let unseen = hole.map_or(seq >= held.next, |hole| {
-            matches!(hole.state, State::Missing | State::Lost(_))
-        });
+        let unseen = hole
+            .map_or(seq >= held.next, |hole| matches!(hole.state, State::Missing | State::Lost(_)));
         held.seen() && !held.revived() && unseen
     }
 
@@ -61,12 +60,8 @@ impl Cell {
             }
         }
         let away = held.positions.memory.cut(position);
-        let named = away.gone.iter().map(|&(lane, first, last)| Gone {
-            lane,
-            first,
-            last,
-            reason: None,
-        });
+        let named =
+            away.gone.iter().map(|&(lane, first, last)| Gone { lane, first, last, reason: None });
         let mut gone: Vec<Gone> = named.collect();
         if let Some(depth) = away.doubtful {
             self.doubt(view, depth, &mut gone);
@@ -82,18 +77,11 @@ impl Cell {
                 continue;
             }
             let lane = LaneRef::new(u32::try_from(index).unwrap_or(u32::MAX), false);
-            let named = gone
-                .iter()
-                .filter(|gone| gone.lane == lane && gone.reason.is_none());
+            let named = gone.iter().filter(|gone| gone.lane == lane && gone.reason.is_none());
             let lowest = named.map(|gone| gone.first).min().unwrap_or(held.next);
             if let Some(last) = lowest.checked_sub(1) {
                 let first = lowest.saturating_sub(depth);
-                gone.push(Gone {
-                    lane,
-                    first,
-                    last,
-                    reason: Some(Reason::Evicted),
-                });
+                gone.push(Gone { lane, first, last, reason: Some(Reason::Evicted) });
             }
         }
     }
@@ -105,11 +93,7 @@ impl Cell {
             return;
         };
         let first = gone.first.max(held.floor());
-        let Some(last) = held
-            .next
-            .checked_sub(1)
-            .map(|highest| highest.min(gone.last))
-        else {
+        let Some(last) = held.next.checked_sub(1).map(|highest| highest.min(gone.last)) else {
             return;
         };
         if first > last {
@@ -117,11 +101,7 @@ impl Cell {
         }
         let mut seen = Vec::new();
         let mut from = first;
-        for hole in held
-            .extra
-            .iter()
-            .flat_map(|extra| extra.gaps.overlapping(first, last))
-        {
+        for hole in held.extra.iter().flat_map(|extra| extra.gaps.overlapping(first, last)) {
             if hole.first > from {
                 seen.push((from, hole.first - 1));
             }
@@ -137,18 +117,7 @@ impl Cell {
             held.totals.seen -= count;
             held.lanes[lane].extra().gone += count;
             let fact = Fact::default().with_unknown(gone.reason);
-            self.open(
-                view,
-                lane,
-                Hole {
-                    first,
-                    last,
-                    opened,
-                    fact,
-                    state: State::Missing,
-                },
-                ctx,
-            );
+            self.open(view, lane, Hole { first, last, opened, fact, state: State::Missing }, ctx);
         }
     }
 }

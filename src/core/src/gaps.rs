@@ -122,11 +122,7 @@ struct Narrow {
 /// Neighbouring holes. One that is too long or too far for 32 bits has a chunk of its own.
 #[derive(Clone, Debug)]
 enum Chunk {
-    Narrow {
-        base: u64,
-        time: u64,
-        holes: Vec<Narrow>,
-    },
+    Narrow { base: u64, time: u64, holes: Vec<Narrow> },
     Wide(Hole),
 }
 
@@ -134,11 +130,7 @@ impl Chunk {
     fn new(hole: Hole) -> Self {
         let time = hole.opened.saturating_sub(TIME_SLACK);
         match narrow(hole.first, time, &hole) {
-            Some(entry) => Self::Narrow {
-                base: hole.first,
-                time,
-                holes: Vec::from([entry]),
-            },
+            Some(entry) => Self::Narrow { base: hole.first, time, holes: Vec::from([entry]) },
             None => Self::Wide(hole),
         }
     }
@@ -230,16 +222,12 @@ impl Gaps {
 
     /// The greatest unseen number that is held.
     pub(crate) fn max(&self) -> Option<u64> {
-        self.chunks
-            .last()
-            .map(|chunk| chunk.at(chunk.len() - 1).last)
+        self.chunks.last().map(|chunk| chunk.at(chunk.len() - 1).last)
     }
 
     /// All holes, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Hole> + '_ {
-        self.chunks
-            .iter()
-            .flat_map(|chunk| (0..chunk.len()).map(|index| chunk.at(index)))
+        self.chunks.iter().flat_map(|chunk| (0..chunk.len()).map(|index| chunk.at(index)))
     }
 
     /// The holes that reach into `first` … `last`, whole.
@@ -262,10 +250,9 @@ impl Gaps {
                 return;
             }
             Some(last) if last.first() <= hole.first => self.chunks.len() - 1,
-            Some(_) => self
-                .chunks
-                .partition_point(|chunk| chunk.first() <= hole.first)
-                .saturating_sub(1),
+            Some(_) => {
+                self.chunks.partition_point(|chunk| chunk.first() <= hole.first).saturating_sub(1)
+            }
         };
         let index = self.chunks[chunk].lower_bound(hole.first);
         debug_assert!(
@@ -275,10 +262,7 @@ impl Gaps {
         if index > 0 {
             let left = self.chunks[chunk].at(index - 1);
             if hole.continues(&left) {
-                let joined = Hole {
-                    first: left.first,
-                    ..hole
-                };
+                let joined = Hole { first: left.first, ..hole };
                 if let Err(joined) = self.chunks[chunk].write(index - 1, joined, true) {
                     self.drop_at(chunk, index - 1);
                     self.put_alone(joined);
@@ -298,20 +282,10 @@ impl Gaps {
             if hole.first > last {
                 break;
             }
-            let cut = Hole {
-                first: hole.first.max(first),
-                last: hole.last.min(last),
-                ..hole
-            };
+            let cut = Hole { first: hole.first.max(first), last: hole.last.min(last), ..hole };
             out.push(cut);
-            let left = (hole.first < cut.first).then(|| Hole {
-                last: cut.first - 1,
-                ..hole
-            });
-            let right = (hole.last > cut.last).then(|| Hole {
-                first: cut.last + 1,
-                ..hole
-            });
+            let left = (hole.first < cut.first).then(|| Hole { last: cut.first - 1, ..hole });
+            let right = (hole.last > cut.last).then(|| Hole { first: cut.last + 1, ..hole });
             let reaches_end = right.is_some() || hole.last == last;
             match (left, right) {
                 (Some(kept), None) | (None, Some(kept)) => self.rewrite(chunk, index, kept),
@@ -386,9 +360,7 @@ impl Gaps {
 
     /// Adds a hole without joining it to a neighbour.
     fn put_alone(&mut self, hole: Hole) {
-        let after = self
-            .chunks
-            .partition_point(|chunk| chunk.first() <= hole.first);
+        let after = self.chunks.partition_point(|chunk| chunk.first() <= hole.first);
         let Some(chunk) = after.checked_sub(1) else {
             return self.put_before_all(hole);
         };
@@ -415,11 +387,7 @@ impl Gaps {
         }
         if let Chunk::Narrow { base, time, holes } = &mut self.chunks[chunk] {
             let at = if holes.len() < CHUNK { index } else { len / 2 };
-            let right = Chunk::Narrow {
-                base: *base,
-                time: *time,
-                holes: holes.split_off(at),
-            };
+            let right = Chunk::Narrow { base: *base, time: *time, holes: holes.split_off(at) };
             self.chunks.insert(chunk + 1, right);
         }
         self.put_alone(hole);
@@ -447,11 +415,8 @@ mod tests {
     use crate::verdict::Stage;
     use std::collections::BTreeMap;
 
-    const STATES: [State; 3] = [
-        State::Missing,
-        State::Lost(Stage::Store),
-        State::Unknown(Reason::Joined),
-    ];
+    const STATES: [State; 3] =
+        [State::Missing, State::Lost(Stage::Store), State::Unknown(Reason::Joined)];
 
     fn random(seed: u64) -> impl FnMut(u64) -> u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -485,13 +450,7 @@ mod tests {
                 if next(3) > 0 {
                     let opened = next(3) << (next(3) * 16);
                     let state = STATES[usize::try_from(next(3)).unwrap()];
-                    gaps.put(Hole {
-                        first,
-                        last,
-                        opened,
-                        fact: Fact::default(),
-                        state,
-                    });
+                    gaps.put(Hole { first, last, opened, fact: Fact::default(), state });
                     oracle.extend((first..=last).map(|n| (n, (opened, state))));
                 }
                 let held: Vec<u64> = gaps.iter().flat_map(|h| h.first..=h.last).collect();
@@ -504,11 +463,7 @@ mod tests {
                     rows += u64::from(is_open(state) && !same_row);
                     left = Some((n, state));
                 }
-                assert_eq!(
-                    gaps.open_rows(0, u64::MAX),
-                    rows,
-                    "seed {seed}, step {step}"
-                );
+                assert_eq!(gaps.open_rows(0, u64::MAX), rows, "seed {seed}, step {step}");
             }
         }
     }
@@ -517,13 +472,7 @@ mod tests {
     fn a_jump_of_2_62_is_one_entry() {
         let mut gaps = Gaps::default();
         let fact = Fact::default();
-        gaps.put(Hole {
-            first: 1,
-            last: 1 << 62,
-            opened: 5,
-            fact,
-            state: State::Missing,
-        });
+        gaps.put(Hole { first: 1, last: 1 << 62, opened: 5, fact, state: State::Missing });
         let mut out = Vec::new();
         gaps.take(1 << 40, 1 << 40, &mut out);
         assert_eq!(out.len(), 1);
@@ -537,13 +486,7 @@ mod tests {
         let holes = 1_000_000_u64;
         for n in 0..holes {
             let (fact, state) = (Fact::default(), State::Missing);
-            gaps.put(Hole {
-                first: 2 * n,
-                last: 2 * n,
-                opened: n / 1_000,
-                fact,
-                state,
-            });
+            gaps.put(Hole { first: 2 * n, last: 2 * n, opened: n / 1_000, fact, state });
         }
         let each = gaps.heap_bytes() as u64 / holes;
         assert!(each <= 20, "{each} bytes a hole");

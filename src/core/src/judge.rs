@@ -133,15 +133,13 @@ impl Cell {
             return (InLog::NotYet, u64::MAX);
         };
         if number < held.floor() {
-            let state = held.base_reason().map_or(InLog::NotYet, |reason| {
-                InLog::Unseen(State::Unknown(reason))
-            });
+            let state = held
+                .base_reason()
+                .map_or(InLog::NotYet, |reason| InLog::Unseen(State::Unknown(reason)));
             return (state, held.floor() - 1);
         }
-        let hole = held
-            .extra
-            .as_ref()
-            .and_then(|extra| extra.gaps.overlapping(number, u64::MAX).next());
+        let hole =
+            held.extra.as_ref().and_then(|extra| extra.gaps.overlapping(number, u64::MAX).next());
         match hole {
             Some(hole) if hole.first <= number => (InLog::Unseen(hole.state), hole.last),
             _ if number >= held.next => {
@@ -179,12 +177,7 @@ impl Cell {
             let mut number = hole.first;
             loop {
                 let (state, end) = self.state_of(view, lane, &hole, number, ctx.complete);
-                let piece = Hole {
-                    first: number,
-                    last: end,
-                    state,
-                    ..hole
-                };
+                let piece = Hole { first: number, last: end, state, ..hole };
                 moved |= state != old.state;
                 let renewed =
                     (piece.opened, piece.fact, old.state) != (old.opened, old.fact, state);
@@ -214,12 +207,7 @@ impl Cell {
         let mut number = hole.first;
         loop {
             let (state, end) = self.state_of(view, lane, &hole, number, ctx.complete);
-            let piece = Hole {
-                first: number,
-                last: end,
-                state,
-                ..hole
-            };
+            let piece = Hole { first: number, last: end, state, ..hole };
             self.enter(view, lane, &piece, None, true, ctx);
             extra.gaps.put(piece);
             if end == hole.last {
@@ -247,11 +235,7 @@ impl Cell {
         let place = self.place(view, lane);
         let held = &mut self.views[view];
         if piece.state == State::Missing {
-            let span = Span {
-                lane: place.lane,
-                first: piece.first,
-                last: piece.last,
-            };
+            let span = Span { lane: place.lane, first: piece.first, last: piece.last };
             if piece.fact.judged() {
                 held.waiting.push(span);
             } else if renewed {
@@ -276,16 +260,7 @@ impl Cell {
             ctx.judged(place, piece.first, at);
         }
         let to = Some(piece.state);
-        ctx.change(
-            place,
-            Change {
-                first: piece.first,
-                last: piece.last,
-                from,
-                to,
-                at,
-            },
-        );
+        ctx.change(place, Change { first: piece.first, last: piece.last, from, to, at });
     }
 
     /// Counts that an unseen number is seen now.
@@ -297,16 +272,7 @@ impl Cell {
             *total -= count;
         }
         let (from, at) = (Some(hole.state), held.now());
-        ctx.change(
-            place,
-            Change {
-                first: hole.first,
-                last: hole.last,
-                from,
-                to: None,
-                at,
-            },
-        );
+        ctx.change(place, Change { first: hole.first, last: hole.last, from, to: None, at });
     }
 
     /// Has the groups' views follow what changed in the log's.
@@ -360,16 +326,7 @@ impl Cell {
                 }
                 None => (None, span.last),
             };
-            self.judge_alike(
-                view,
-                Span {
-                    first: number,
-                    last: end,
-                    ..span
-                },
-                pending,
-                ctx,
-            );
+            self.judge_alike(view, Span { first: number, last: end, ..span }, pending, ctx);
             if end == span.last {
                 break;
             }
@@ -407,23 +364,12 @@ impl Cell {
             let tail = hole.first >= next;
             match self.judgement(view, &hole, tail, pending, ctx) {
                 Judgement::Later(from) if from > hole.opened => {
-                    self.views[view].push_due(
-                        from,
-                        Span {
-                            first: range.0,
-                            last: range.1,
-                            ..span
-                        },
-                    );
+                    self.views[view].push_due(from, Span { first: range.0, last: range.1, ..span });
                 }
                 // It has an entry of its own.
                 Judgement::Later(_) => {}
                 Judgement::Waits => {
-                    let waits = Span {
-                        first: range.0,
-                        last: range.1,
-                        ..span
-                    };
+                    let waits = Span { first: range.0, last: range.1, ..span };
                     self.views[view].waiting.push(waits);
                 }
                 Judgement::Lost => self.conclude(view, lane, &hole, tail, ctx),
@@ -464,11 +410,7 @@ impl Cell {
         } else {
             !tail || end_after(hole.opened)
         };
-        if progressed {
-            Judgement::Lost
-        } else {
-            Judgement::Waits
-        }
+        if progressed { Judgement::Lost } else { Judgement::Waits }
     }
 
     fn conclude(&mut self, view: usize, lane: usize, hole: &Hole, tail: bool, ctx: &mut Context) {
@@ -481,22 +423,13 @@ impl Cell {
             if !self.span
                 && let Some(end) = held.end_position
             {
-                let low = before
-                    .map(|near| near.position)
-                    .filter(|&position| position != NONE);
+                let low = before.map(|near| near.position).filter(|&position| position != NONE);
                 cause =
-                    held.positions
-                        .cause(low.or_else(|| held.positions.below()), end, hole.len());
+                    held.positions.cause(low.or_else(|| held.positions.below()), end, hole.len());
             }
             if ctx.evidence(place, hole.first).is_none() {
                 let (last, since) = (hole.last, hole.opened);
-                let evidence = Evidence {
-                    last,
-                    before,
-                    after: None,
-                    since,
-                    judged_at: None,
-                };
+                let evidence = Evidence { last, before, after: None, since, judged_at: None };
                 ctx.remember(place, hole.first, evidence);
             }
         }
@@ -512,15 +445,7 @@ impl Cell {
             return;
         }
         let place = self.place(view, lane);
-        let Some((
-            first,
-            &Evidence {
-                last,
-                before,
-                after,
-                ..
-            },
-        )) = ctx.evidence(place, number)
+        let Some((first, &Evidence { last, before, after, .. })) = ctx.evidence(place, number)
         else {
             return;
         };

@@ -231,9 +231,9 @@ flags! {
     /// It has a row in this view.
     present set_present = 1;
     /// A number of it was observed.
-    seen set_seen = 2;
+    seen set_seen = Self::SEEN;
     /// A pause ended and no number at or above `next` has come since: what lies between is unknown.
-    awaiting set_awaiting = 4;
+    awaiting set_awaiting = Self::AWAITING;
     /// It was joined or paused, so that the first grace after that proves nothing.
     broken set_broken = 8;
     /// Numbers below `first` stand in no hole: they are unknown by the base's reason.
@@ -243,10 +243,35 @@ flags! {
 }
 
 impl LaneView {
+    const SEEN: u8 = 2;
+    const AWAITING: u8 = 4;
+
     /// One above the highest number that has a state here.
     pub(crate) fn extent(&self) -> u64 {
         let held = self.extra.as_ref().and_then(|extra| extra.gaps.max());
         self.next.max(held.map_or(0, |last| last + 1))
+    }
+
+    /// Whether this is the next number, with nothing to be looked at but `next`.
+    #[inline(always)]
+    pub(crate) fn expects(&self, seq: u64, pauses: u32) -> bool {
+        self.next == seq
+            && self.flags & (Self::SEEN | Self::AWAITING) == Self::SEEN
+            && self.pauses == pauses
+            && self
+                .extra
+                .as_ref()
+                .is_none_or(|extra| extra.gaps.max().is_none_or(|highest| highest < seq))
+    }
+
+    /// Takes the next number.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, position: u64, at: u64, time: u64) {
+        self.next += 1;
+        self.last_position = position;
+        self.last_time = time;
+        self.last_at = at;
+        self.high_at = at;
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
@@ -278,11 +303,7 @@ impl LaneView {
 
     /// Below this no number has a hole: unknown by the base's reason, or counted elsewhere.
     pub(crate) fn floor(&self) -> u64 {
-        if self.floored() || self.revived() {
-            self.first
-        } else {
-            0
-        }
+        if self.floored() || self.revived() { self.first } else { 0 }
     }
 
     /// Numbers seen, each once.

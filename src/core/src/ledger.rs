@@ -80,12 +80,7 @@ impl LedgerRecord<'_> {
         if self.from > self.next || self.next > stamp::MAX_SEQ + 1 {
             return Err(LedgerError::Bounds);
         }
-        let lists = [
-            &self.pending,
-            &self.unanswered,
-            &self.refused,
-            &self.aborted,
-        ];
+        let lists = [&self.pending, &self.unanswered, &self.refused, &self.aborted];
         for list in lists {
             let mut free = self.from;
             for &(first, last) in list {

@@ -45,29 +45,24 @@ impl CutMemory {
     pub(crate) const RUN_BYTES: usize = size_of::<Run>();
 
     /// Notes that this number stands at this position.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note(&mut self, position: u64, lane: LaneRef, seq: u64, copy: bool) {
         if let Some(last) = self.runs.back_mut() {
+            let end = last.position.wrapping_add(u64::from(last.count));
+            if end > position {
+                return self.note_between(position, lane, seq, copy);
+            }
             if last.lane == lane
-                && last.end() == position
-                && last.seq + u64::from(last.count) == seq
+                && end == position
+                && last.seq.wrapping_add(u64::from(last.count)) == seq
                 && last.copy == copy
                 && last.count < u32::MAX
             {
-                last.count += 1;
+                last.count = last.count.wrapping_add(1);
                 return;
             }
-            if last.end() > position {
-                return self.note_between(position, lane, seq, copy);
-            }
         }
-        self.runs.push_back(Run {
-            position,
-            seq,
-            lane,
-            count: 1,
-            copy,
-        });
+        self.runs.push_back(Run { position, seq, lane, count: 1, copy });
     }
 
     /// What is remembered to stand at this position; `None`: nothing with a valid stamp. Only
@@ -95,7 +90,7 @@ impl CutMemory {
     }
 
     /// Drops the oldest runs above this many.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bound(&mut self, most: usize) {
         while self.runs.len() > most {
             if let Some(run) = self.runs.pop_front() {
@@ -188,23 +183,10 @@ impl CutMemory {
             return;
         }
         let index = self.runs.partition_point(|run| run.end() <= position);
-        if self
-            .runs
-            .get(index)
-            .is_some_and(|run| run.position <= position)
-        {
+        if self.runs.get(index).is_some_and(|run| run.position <= position) {
             return;
         }
-        self.runs.insert(
-            index,
-            Run {
-                position,
-                seq,
-                lane,
-                count: 1,
-                copy,
-            },
-        );
+        self.runs.insert(index, Run { position, seq, lane, count: 1, copy });
     }
 }
 
@@ -238,16 +220,9 @@ impl ReadTimes {
     /// The earliest and the latest time at which this position may have been read; equal unless it
     /// is long ago.
     pub(crate) fn of(&self, position: u64) -> Option<(u64, u64)> {
-        let index = self
-            .steps
-            .partition_point(|step| step.0 <= position)
-            .checked_sub(1)?;
+        let index = self.steps.partition_point(|step| step.0 <= position).checked_sub(1)?;
         let earliest = self.steps[index].1;
-        let latest = if index < self.thinned {
-            self.steps[index + 1].1
-        } else {
-            earliest
-        };
+        let latest = if index < self.thinned { self.steps[index + 1].1 } else { earliest };
         Some((earliest, latest))
     }
 

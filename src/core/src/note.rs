@@ -28,27 +28,13 @@ pub(crate) struct Reading {
 
 impl Reading {
     fn near(&self) -> Near {
-        let Self {
-            seq,
-            cell,
-            position,
-            at,
-            time,
-            ..
-        } = *self;
-        Near {
-            seq,
-            cell,
-            position,
-            at,
-            time,
-        }
+        let Self { seq, cell, position, at, time, .. } = *self;
+        Near { seq, cell, position, at, time }
     }
 }
 
 impl Cell {
     /// Takes a number of a lane into a view.
-    #[inline]
     pub(crate) fn note(
         &mut self,
         view: usize,
@@ -56,32 +42,6 @@ impl Cell {
         read: &Reading,
         ctx: &mut Context,
     ) -> Verdict {
-        let alone = self.views.len() == 1 && !self.span;
-        let held = &mut self.views[view];
-        let pauses = held.pauses;
-        if alone
-            && let Some(state) = held.lanes.get_mut(lane)
-            && state.seen()
-            && state.next == read.seq
-            && state.pauses == pauses
-            && !state.awaiting()
-            && state
-                .extra
-                .as_ref()
-                .is_none_or(|extra| extra.gaps.max().is_none_or(|highest| highest < read.seq))
-        {
-            state.next += 1;
-            state.last_position = read.position;
-            state.last_time = read.time;
-            state.last_at = read.at;
-            state.high_at = read.at;
-            held.totals.seen += 1;
-            return Verdict::New;
-        }
-        self.note_any(view, lane, read, ctx)
-    }
-
-    fn note_any(&mut self, view: usize, lane: usize, read: &Reading, ctx: &mut Context) -> Verdict {
         if let Some(log) = self.log.filter(|&log| log == view) {
             // What the log had seen when a group came to its end is judged by that.
             for group in (0..self.views.len()).filter(|&group| group != log) {
@@ -94,11 +54,7 @@ impl Cell {
             self.begin_lane(view, lane, read, ctx);
         }
         let held = &mut self.views[view].lanes[lane];
-        held.last_at = if held.last_at == NONE {
-            read.at
-        } else {
-            held.last_at.max(read.at)
-        };
+        held.last_at = if held.last_at == NONE { read.at } else { held.last_at.max(read.at) };
         let next = held.next;
         let verdict = if read.seq >= next {
             self.advance(view, lane, read, ctx)
@@ -119,16 +75,10 @@ impl Cell {
     fn begin_lane(&mut self, view: usize, lane: usize, read: &Reading, ctx: &mut Context) {
         let epoch = self.identity(lane).1;
         let now = self.views[view].now();
-        let evicted = read.seq > 0
-            && self.views[view]
-                .last_eviction
-                .is_some_and(|time| epoch <= time);
+        let evicted =
+            read.seq > 0 && self.views[view].last_eviction.is_some_and(|time| epoch <= time);
         let zero = !evicted && self.expects_zero(view, epoch, now);
-        let reason = if evicted {
-            Reason::Evicted
-        } else {
-            self.base_reason(view)
-        };
+        let reason = if evicted { Reason::Evicted } else { self.base_reason(view) };
         let held = &mut self.views[view];
         let state = &mut held.lanes[lane];
         if state.revived() {
@@ -168,28 +118,14 @@ impl Cell {
         // The ledger spoke first: below the base line all is unknown, above it all is expected.
         if read.seq > 0 {
             self.edit(view, lane, (0, read.seq - 1), ctx, |hole| {
-                hole.fact = hole
-                    .fact
-                    .with_judged(false, false)
-                    .with_unknown(Some(reason));
+                hole.fact = hole.fact.with_judged(false, false).with_unknown(Some(reason));
             });
         }
         if extent < read.seq {
             let fact = Fact::default().with_unknown(Some(reason));
             let (first, last, opened) = (extent, read.seq - 1, read.opened);
             let state = State::Unknown(reason);
-            self.open(
-                view,
-                lane,
-                Hole {
-                    first,
-                    last,
-                    opened,
-                    fact,
-                    state,
-                },
-                ctx,
-            );
+            self.open(view, lane, Hole { first, last, opened, fact, state }, ctx);
         }
         self.expect_again(view, lane, (read.seq, u64::MAX), read.opened, ctx);
     }
@@ -249,11 +185,7 @@ impl Cell {
             return verdict;
         }
         let (first, last) = (next, read.seq - 1);
-        let reason = if awaiting {
-            Some(Reason::Paused)
-        } else {
-            proves_nothing
-        };
+        let reason = if awaiting { Some(Reason::Paused) } else { proves_nothing };
         let opened = read.opened;
         self.edit(view, lane, (first, last), ctx, |hole| {
             if hole.state == State::Missing {
@@ -268,13 +200,7 @@ impl Cell {
         if extent <= last {
             let fact = Fact::default().with_unknown(reason);
             let first = extent.max(next);
-            let hole = Hole {
-                first,
-                last,
-                opened,
-                fact,
-                state: State::Missing,
-            };
+            let hole = Hole { first, last, opened, fact, state: State::Missing };
             self.open(view, lane, hole, ctx);
         }
         if self.views[view].positions.names_any() {
@@ -303,24 +229,13 @@ impl Cell {
             self.lower_floor(view, lane);
         }
         let held = &self.views[view].lanes[lane];
-        let unseen = held
-            .extra
-            .as_ref()
-            .and_then(|extra| extra.gaps.find(read.seq));
+        let unseen = held.extra.as_ref().and_then(|extra| extra.gaps.find(read.seq));
         let Some(unseen) = unseen else {
             return self.repeat(view, lane, read, ctx);
         };
         if unseen.state == State::Missing {
             let (lane, first) = (self.place(view, lane).lane, read.seq);
-            self.judge(
-                view,
-                crate::view::Span {
-                    lane,
-                    first,
-                    last: first,
-                },
-                ctx,
-            );
+            self.judge(view, crate::view::Span { lane, first, last: first }, ctx);
         }
         let Some(hole) = self.take_one(view, lane, read.seq) else {
             return Verdict::Unjudged;
@@ -335,11 +250,7 @@ impl Cell {
             }
             State::Missing => Verdict::Reordered,
             State::Refused | State::ByDesign(_) | State::Unknown(_) | State::LostInLog => {
-                if in_time {
-                    Verdict::Reordered
-                } else {
-                    Verdict::Seen
-                }
+                if in_time { Verdict::Reordered } else { Verdict::Seen }
             }
         };
         if verdict == Verdict::Reordered {
@@ -350,10 +261,7 @@ impl Cell {
         }
         ctx.split(self.place(view, lane), read.near());
         if self.views[view].positions.names_any() {
-            for beside in [read.seq.checked_sub(1), Some(read.seq + 1)]
-                .into_iter()
-                .flatten()
-            {
+            for beside in [read.seq.checked_sub(1), Some(read.seq + 1)].into_iter().flatten() {
                 self.explain(view, lane, beside, ctx);
             }
         }
@@ -403,24 +311,8 @@ impl Cell {
             Repeat::Redelivered => extra.redelivered += 1,
             Repeat::Undetermined => extra.undetermined += 1,
         }
-        let Reading {
-            seq,
-            cell,
-            position,
-            at,
-            time,
-            ..
-        } = *read;
-        ctx.repeat(Duplicate {
-            place,
-            cell,
-            seq,
-            kind,
-            position,
-            at,
-            time,
-            age: 0,
-        });
+        let Reading { seq, cell, position, at, time, .. } = *read;
+        ctx.repeat(Duplicate { place, cell, seq, kind, position, at, time, age: 0 });
         Verdict::Repeated(kind)
     }
 
@@ -503,18 +395,7 @@ impl Cell {
         if extent < stored_next {
             let (first, last) = (extent, stored_next - 1);
             let (fact, state) = (Fact::default(), State::Missing);
-            self.open(
-                view,
-                lane,
-                Hole {
-                    first,
-                    last,
-                    opened: at,
-                    fact,
-                    state,
-                },
-                ctx,
-            );
+            self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
         }
         for (first, last) in self.stored(log, lane, next, stored_next - 1) {
             self.edit(view, lane, (first, last), ctx, judged);
@@ -532,11 +413,7 @@ impl Cell {
         let held = &self.views[log].lanes[lane];
         let mut from = first.max(held.floor());
         let mut out = alloc::vec::Vec::new();
-        for hole in held
-            .extra
-            .iter()
-            .flat_map(|extra| extra.gaps.overlapping(first, last))
-        {
+        for hole in held.extra.iter().flat_map(|extra| extra.gaps.overlapping(first, last)) {
             if hole.first > from {
                 out.push((from, hole.first - 1));
             }

@@ -29,19 +29,12 @@ impl RangeSet {
     pub(crate) fn insert(&mut self, first: u64, last: u64) {
         debug_assert!(first <= last, "an empty range");
         // All ranges that overlap or touch become one.
-        let from = self
-            .ranges
-            .partition_point(|r| r.1 < first.saturating_sub(1));
-        let to = self
-            .ranges
-            .partition_point(|r| r.0 <= last.saturating_add(1));
+        let from = self.ranges.partition_point(|r| r.1 < first.saturating_sub(1));
+        let to = self.ranges.partition_point(|r| r.0 <= last.saturating_add(1));
         if from >= to {
             self.ranges.insert(from, (first, last));
         } else {
-            let merged = (
-                first.min(self.ranges[from].0),
-                last.max(self.ranges[to - 1].1),
-            );
+            let merged = (first.min(self.ranges[from].0), last.max(self.ranges[to - 1].1));
             self.ranges[from] = merged;
             self.ranges.drain(from + 1..to);
         }
@@ -135,9 +128,7 @@ impl RangeSet {
 
     fn check(&self) {
         debug_assert!(
-            self.ranges
-                .windows(2)
-                .all(|w| w[0].1.saturating_add(1) < w[1].0)
+            self.ranges.windows(2).all(|w| w[0].1.saturating_add(1) < w[1].0)
                 && self.ranges.iter().all(|r| r.0 <= r.1),
             "ranges out of order"
         );
@@ -199,10 +190,7 @@ mod tests {
         let mut set = RangeSet::default();
         set.push(u64::MAX);
         set.push(0);
-        assert_eq!(
-            set.iter().collect::<Vec<_>>(),
-            [(0, 0), (u64::MAX, u64::MAX)]
-        );
+        assert_eq!(set.iter().collect::<Vec<_>>(), [(0, 0), (u64::MAX, u64::MAX)]);
         set.remove(0, u64::MAX);
         assert!(set.is_empty());
     }

@@ -44,19 +44,9 @@ impl Retired {
 impl Cell {
     /// When the lane was last touched in any view: seen, or spoken of by its ledger.
     pub(crate) fn last_touched(&self, lane: usize) -> u64 {
-        let seen = self
-            .views
-            .iter()
-            .filter_map(|view| view.lane(lane))
-            .map(|held| held.last_at);
-        let arrived = self.lanes[lane]
-            .ledger
-            .as_ref()
-            .map(|ledger| ledger.arrived);
-        seen.filter(|&at| at != NONE)
-            .chain(arrived)
-            .max()
-            .unwrap_or(0)
+        let seen = self.views.iter().filter_map(|view| view.lane(lane)).map(|held| held.last_at);
+        let arrived = self.lanes[lane].ledger.as_ref().map(|ledger| ledger.arrived);
+        seen.filter(|&at| at != NONE).chain(arrived).max().unwrap_or(0)
     }
 
     /// Whether a lane may be retired at `now`: nothing of it is open in any view.
@@ -64,46 +54,25 @@ impl Cell {
         let idle = now.saturating_sub(self.last_touched(lane));
         let ledger = self.lanes[lane].ledger.as_deref();
         let closed = ledger.is_some_and(|ledger| ledger.closed);
-        let limit = if closed {
-            ctx.limits.retire_closed_ms
-        } else {
-            ctx.limits.retire_idle_ms
-        };
+        let limit = if closed { ctx.limits.retire_closed_ms } else { ctx.limits.retire_idle_ms };
         idle > limit
-            && self
-                .views
-                .iter()
-                .filter_map(|view| view.lane(lane))
-                .all(|held| {
-                    let complete = ledger.is_none_or(|ledger| held.extent() >= ledger.taken);
-                    let behind = Some(held.next) < self.log_next(lane) && held.present();
-                    let open = held
-                        .extra
-                        .iter()
-                        .flat_map(|extra| extra.gaps.iter())
-                        .any(|hole| {
-                            matches!(
-                                hole.state,
-                                State::Missing | State::Lost(_) | State::LostInLog
-                            )
-                        });
-                    complete && !behind && !open
-                })
+            && self.views.iter().filter_map(|view| view.lane(lane)).all(|held| {
+                let complete = ledger.is_none_or(|ledger| held.extent() >= ledger.taken);
+                let behind = Some(held.next) < self.log_next(lane) && held.present();
+                let open = held.extra.iter().flat_map(|extra| extra.gaps.iter()).any(|hole| {
+                    matches!(hole.state, State::Missing | State::Lost(_) | State::LostInLog)
+                });
+                complete && !behind && !open
+            })
     }
 
     fn log_next(&self, lane: usize) -> Option<u64> {
-        self.log
-            .and_then(|log| self.views[log].lane(lane))
-            .map(|held| held.next)
+        self.log.and_then(|log| self.views[log].lane(lane)).map(|held| held.next)
     }
 
     /// Moves a lane's counts to the rest rows and frees its slot.
     pub(crate) fn retire(&mut self, lane: usize, retired: &mut Retired, ctx: &Context) {
-        let next = self
-            .views
-            .iter()
-            .filter_map(|view| view.lane(lane))
-            .map(|held| held.extent());
+        let next = self.views.iter().filter_map(|view| view.lane(lane)).map(|held| held.extent());
         let next = next.max().unwrap_or(0);
         let digest = self.digest(lane);
         let forgotten = retired.add(self.index, digest, next, ctx.limits.retired);
@@ -152,12 +121,8 @@ impl Cell {
     /// What a view counts of one lane; `None` where it has no row.
     pub(crate) fn lane_totals(&self, view: usize, lane: usize) -> Option<Totals> {
         let held = self.views[view].lane(lane).filter(|held| held.present())?;
-        let mut totals = Totals {
-            seen: held.seen_count(),
-            lanes: 1,
-            producers: 1,
-            ..Totals::default()
-        };
+        let mut totals =
+            Totals { seen: held.seen_count(), lanes: 1, producers: 1, ..Totals::default() };
         totals.lanes_without_ledger = u64::from(self.lanes[lane].ledger.is_none());
         totals.observed.valid = totals.seen;
         if held.floored()
@@ -186,9 +151,7 @@ impl Cell {
     /// Lanes that are in use, from `from` on.
     pub(crate) fn live(&self, from: usize, count: usize) -> Vec<usize> {
         let to = from.saturating_add(count).min(self.lanes.len());
-        (from.min(to)..to)
-            .filter(|&lane| self.lanes[lane].key_len > 0)
-            .collect()
+        (from.min(to)..to).filter(|&lane| self.lanes[lane].key_len > 0).collect()
     }
 
     /// Drops what positions remember of freed lanes.

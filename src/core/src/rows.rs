@@ -95,19 +95,13 @@ impl Checker {
                     let held = &cell.views[view];
                     let mut names = BTreeSet::new();
                     cell.producers(view, &mut names);
-                    let totals = Totals {
-                        producers: names.len() as u64,
-                        ..held.totals
-                    };
+                    let totals = Totals { producers: names.len() as u64, ..held.totals };
                     rows.push(MetricsRow {
                         view: held.name.clone(),
                         stream: stream.name.clone(),
                         partition: cell.label.clone(),
                         totals,
-                        entered: Totals {
-                            observed: totals.observed,
-                            ..held.entered
-                        },
+                        entered: Totals { observed: totals.observed, ..held.entered },
                         last_at: held.last_at,
                     });
                 }
@@ -193,9 +187,7 @@ impl Checker {
                     return None;
                 }
                 let span = self.cells[row.place.cell as usize].span;
-                let memory = read_from
-                    .log
-                    .map(|log| &read_from.views[log].positions.memory);
+                let memory = read_from.log.map(|log| &read_from.views[log].positions.memory);
                 let lane = crate::lane::LaneRef::new(row.place.lane, span);
                 let earlier = memory.and_then(|memory| memory.find(lane, row.seq));
                 Some(DuplicateRow {
@@ -262,13 +254,7 @@ impl Checker {
             && held.first > 0
             && let Some(reason) = held.base_reason()
         {
-            runs.push((
-                State::Unknown(reason),
-                0,
-                held.first - 1,
-                held.first_at,
-                false,
-            ));
+            runs.push((State::Unknown(reason), 0, held.first - 1, held.first_at, false));
         }
         for hole in held.extra.iter().flat_map(|extra| extra.gaps.iter()) {
             match runs.last_mut() {
@@ -278,13 +264,9 @@ impl Checker {
                     *last = hole.last;
                     *at_end |= hole.fact.at_end();
                 }
-                _ => runs.push((
-                    hole.state,
-                    hole.first,
-                    hole.last,
-                    hole.opened,
-                    hole.fact.at_end(),
-                )),
+                _ => {
+                    runs.push((hole.state, hole.first, hole.last, hole.opened, hole.fact.at_end()))
+                }
             }
         }
         let place = cell.place(view, lane);
@@ -308,12 +290,8 @@ impl Checker {
 
     fn recovered_rows(&self, filter: &Filter) -> Vec<GapRow> {
         let rows = self.ctx.recovered.iter().map(|recovered| {
-            let mut row = self.gap_row(
-                recovered.place,
-                recovered.first,
-                recovered.last,
-                recovered.since,
-            );
+            let mut row =
+                self.gap_row(recovered.place, recovered.first, recovered.last, recovered.since);
             row.judged_at = recovered.judged_at;
             row.recovered_at = Some(recovered.at);
             row
@@ -328,10 +306,7 @@ impl Checker {
 
     fn gap_row(&self, place: Place, first: u64, last: u64, opened: u64) -> GapRow {
         let named = self.named(place);
-        let evidence = self
-            .ctx
-            .evidence(place, first)
-            .map(|(_, evidence)| *evidence);
+        let evidence = self.ctx.evidence(place, first).map(|(_, evidence)| *evidence);
         let since = evidence.map_or(opened, |evidence| evidence.since);
         let id = named.digest(first);
         GapRow {
@@ -394,24 +369,12 @@ struct Named<'a> {
 impl Named<'_> {
     /// FNV-1a of the names and the number: the same in every run.
     fn digest(&self, first: u64) -> u64 {
-        let texts = [
-            self.view,
-            self.stream,
-            self.partition,
-            self.producer,
-            self.lane,
-        ];
+        let texts = [self.view, self.stream, self.partition, self.producer, self.lane];
         let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
-        let numbers = self
-            .epoch
-            .to_le_bytes()
-            .into_iter()
-            .chain(first.to_le_bytes());
-        bytes
-            .chain(numbers)
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            })
+        let numbers = self.epoch.to_le_bytes().into_iter().chain(first.to_le_bytes());
+        bytes.chain(numbers).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 }
 
@@ -484,12 +447,7 @@ impl Cell {
     /// Views that have seen any of what the log lost.
     fn seen_in(&self, log: usize, lane: usize, first: u64, last: u64) -> Vec<String> {
         let mut out = Vec::new();
-        for (_, held) in self
-            .views
-            .iter()
-            .enumerate()
-            .filter(|(view, _)| *view != log)
-        {
+        for (_, held) in self.views.iter().enumerate().filter(|(view, _)| *view != log) {
             let Some(state) = held.lane(lane).filter(|state| state.seen()) else {
                 continue;
             };
@@ -500,13 +458,8 @@ impl Cell {
             if from > to {
                 continue;
             }
-            let holes = state
-                .extra
-                .iter()
-                .flat_map(|extra| extra.gaps.overlapping(from, to));
-            let unseen: u64 = holes
-                .map(|hole| hole.last.min(to) - hole.first.max(from) + 1)
-                .sum();
+            let holes = state.extra.iter().flat_map(|extra| extra.gaps.overlapping(from, to));
+            let unseen: u64 = holes.map(|hole| hole.last.min(to) - hole.first.max(from) + 1).sum();
             if unseen < to - from + 1 {
                 out.push(held.name.clone());
             }
@@ -521,7 +474,5 @@ fn some(value: u64) -> Option<u64> {
 
 /// Partitions by number, then by label.
 fn order(label: &str) -> (bool, u64, &str) {
-    label
-        .parse()
-        .map_or((true, 0, label), |number| (false, number, label))
+    label.parse().map_or((true, 0, label), |number| (false, number, label))
 }

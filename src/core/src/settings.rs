@@ -17,11 +17,7 @@ pub struct StreamSettings {
 
 impl Default for StreamSettings {
     fn default() -> Self {
-        Self {
-            grace_ms: 10_000,
-            clock_skew_ms: 5_000,
-            aliases: Vec::new(),
-        }
+        Self { grace_ms: 10_000, clock_skew_ms: 5_000, aliases: Vec::new() }
     }
 }
 

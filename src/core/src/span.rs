@@ -30,19 +30,12 @@ impl Cell {
         let spans = match lane {
             None => self.views[view].drain_missing(),
             Some(lane) => {
-                let held = self.views[view]
-                    .lanes
-                    .get(lane)
-                    .and_then(|held| held.extra.as_ref());
+                let held = self.views[view].lanes.get(lane).and_then(|held| held.extra.as_ref());
                 let lane = self.place(view, lane).lane;
                 held.into_iter()
                     .flat_map(|extra| extra.gaps.iter())
                     .filter(|hole| hole.state == State::Missing && !hole.fact.past())
-                    .map(|hole| Span {
-                        lane,
-                        first: hole.first,
-                        last: hole.last,
-                    })
+                    .map(|hole| Span { lane, first: hole.first, last: hole.last })
                     .collect()
             }
         };
@@ -53,10 +46,7 @@ impl Cell {
 
     fn pass_span(&mut self, view: usize, span: Span, drained: bool, ctx: &mut Context) {
         let lane = span.lane as usize;
-        let Some(extra) = self.views[view]
-            .lane(lane)
-            .and_then(|held| held.extra.as_ref())
-        else {
+        let Some(extra) = self.views[view].lane(lane).and_then(|held| held.extra.as_ref()) else {
             return;
         };
         let missing: Vec<Hole> = extra
@@ -67,11 +57,7 @@ impl Cell {
         let now = self.views[view].now();
         for hole in missing {
             let range = (hole.first.max(span.first), hole.last.min(span.last));
-            let part = Span {
-                lane: span.lane,
-                first: range.0,
-                last: range.1,
-            };
+            let part = Span { lane: span.lane, first: range.0, last: range.1 };
             if !hole.fact.past() && !hole.fact.judged() && self.all_past(view, lane, &hole) {
                 self.edit(view, lane, range, ctx, |hole| {
                     hole.opened = hole.opened.max(now);
@@ -87,18 +73,11 @@ impl Cell {
 
     fn all_past(&self, view: usize, lane: usize, hole: &Hole) -> bool {
         let held = &self.views[view];
-        let shown = held.lanes[lane]
-            .extra
-            .as_ref()
-            .map_or(&[][..], |extra| &extra.shown);
-        held.parts
-            .iter()
-            .enumerate()
-            .filter(|(_, part)| part.watched)
-            .all(|(index, part)| {
-                shown.get(index).is_some_and(|&shown| shown > hole.last)
-                    || part.last_end.is_some_and(|end| end > hole.opened)
-            })
+        let shown = held.lanes[lane].extra.as_ref().map_or(&[][..], |extra| &extra.shown);
+        held.parts.iter().enumerate().filter(|(_, part)| part.watched).all(|(index, part)| {
+            shown.get(index).is_some_and(|&shown| shown > hole.last)
+                || part.last_end.is_some_and(|end| end > hole.opened)
+        })
     }
 
     /// A partition's record or end: the time of this view of the stream goes on.
@@ -136,9 +115,7 @@ impl Cell {
         ctx: &mut Context,
     ) {
         let others = self.views[view].parts.iter().enumerate();
-        let later = others
-            .filter(|(index, _)| *index != part)
-            .any(|(_, part)| part.watched);
+        let later = others.filter(|(index, _)| *index != part).any(|(_, part)| part.watched);
         *self.part_mut(view, part) = state;
         if later && !state.from_start {
             self.break_gaps(view, Reason::Joined, ctx);

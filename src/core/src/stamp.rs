@@ -62,10 +62,7 @@ impl core::error::Error for StampError {}
 impl<'a> Stamp<'a> {
     /// Reads a header's value; only canonical forms are stamps.
     pub fn parse(value: &'a [u8]) -> Result<Self, StampError> {
-        let version_end = value
-            .iter()
-            .position(|&b| b == b';')
-            .ok_or(StampError::Malformed)?;
+        let version_end = value.iter().position(|&b| b == b';').ok_or(StampError::Malformed)?;
         if &value[..version_end] != b"1" {
             return Err(if decimal_form(&value[..version_end]) {
                 StampError::Unsupported
@@ -115,14 +112,22 @@ impl<'a> Stamp<'a> {
 #[must_use]
 #[inline]
 pub fn split(value: &[u8]) -> Option<(&[u8], u64)> {
-    // The number has at most 19 digits, so the cut is at most 20 bytes from the end.
-    let mut at = value.len();
-    let floor = at.saturating_sub(20);
-    while at > floor {
-        at -= 1;
-        if value[at] == b';' {
-            return parse_seq(&value[at + 1..]).map(|seq| (&value[..at], seq));
+    // From the end, digit by digit; 19 digits stay below 10^19 < 2^64.
+    let (mut seq, mut scale, mut digits, mut first) = (0_u64, 1_u64, 0_usize, 0_u8);
+    for &byte in value.iter().rev() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let canonical = byte == b';' && digits > 0 && (first != 0 || digits == 1);
+            let prefix = value.get(..value.len() - digits - 1)?;
+            return (canonical && seq <= MAX_SEQ).then_some((prefix, seq));
         }
+        if digits == 19 {
+            return None;
+        }
+        seq = seq.wrapping_add(u64::from(digit).wrapping_mul(scale));
+        scale = scale.wrapping_mul(10);
+        first = digit;
+        digits += 1;
     }
     None
 }
@@ -133,11 +138,7 @@ pub fn origin(stream: &str) -> u32 {
     // Once per stream, so the bitwise form serves; a table or a crate would buy nothing.
     !stream.bytes().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0xedb8_8320
-            } else {
-                crc >> 1
-            }
+            if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }
         })
     })
 }
@@ -205,11 +206,7 @@ fn hex(text: &[u8]) -> Option<u64> {
 }
 
 fn text(bytes: &[u8], form: fn(&[u8]) -> bool) -> Option<&str> {
-    if form(bytes) {
-        core::str::from_utf8(bytes).ok()
-    } else {
-        None
-    }
+    if form(bytes) { core::str::from_utf8(bytes).ok() } else { None }
 }
 
 fn decimal_form(text: &[u8]) -> bool {
@@ -222,13 +219,7 @@ fn label_byte(byte: u8) -> bool {
 
 impl fmt::Display for Stamp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            producer,
-            epoch,
-            origin,
-            lane,
-            seq,
-        } = self;
+        let Self { producer, epoch, origin, lane, seq } = self;
         write!(f, "1;{producer};{epoch:x};{origin:08x};{lane};{seq}")
     }
 }
@@ -248,10 +239,7 @@ impl Encoder {
         if !is_producer(producer.as_bytes()) || !is_lane(lane.as_bytes()) {
             return None;
         }
-        let mut encoder = Self {
-            buffer: [0; MAX_LEN],
-            prefix: 0,
-        };
+        let mut encoder = Self { buffer: [0; MAX_LEN], prefix: 0 };
         let origin = origin(stream);
         fmt::Write::write_fmt(
             &mut Cursor(&mut encoder),
@@ -288,11 +276,7 @@ struct Cursor<'a>(&'a mut Encoder);
 impl fmt::Write for Cursor<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.0.prefix + text.len();
-        let room = self
-            .0
-            .buffer
-            .get_mut(self.0.prefix..end)
-            .ok_or(fmt::Error)?;
+        let room = self.0.buffer.get_mut(self.0.prefix..end).ok_or(fmt::Error)?;
         room.copy_from_slice(text.as_bytes());
         self.0.prefix = end;
         Ok(())
@@ -309,10 +293,7 @@ mod tests {
         let stamp = Stamp::parse(b"1;orders-api@web-3;18c2f0a4e1b;9ae0daaf;3;18446").unwrap();
         assert_eq!(stamp.seq, 18446);
         assert_eq!(stamp.epoch, 0x018c_2f0a_4e1b);
-        assert_eq!(
-            stamp.to_string(),
-            "1;orders-api@web-3;18c2f0a4e1b;9ae0daaf;3;18446"
-        );
+        assert_eq!(stamp.to_string(), "1;orders-api@web-3;18c2f0a4e1b;9ae0daaf;3;18446");
         assert!(stamp.is_from(0x9ae0_daaf, "3"));
         assert!(!stamp.is_from(0x9ae0_daaf, "4"));
     }

@@ -18,11 +18,7 @@ impl Cell {
     ) {
         if self.lanes[lane].ledger.is_none() {
             for view in &mut self.views {
-                if view
-                    .lanes
-                    .get(lane)
-                    .is_some_and(crate::lane::LaneView::present)
-                {
+                if view.lanes.get(lane).is_some_and(crate::lane::LaneView::present) {
                     view.totals.lanes_without_ledger -= 1;
                 }
             }
@@ -32,11 +28,7 @@ impl Cell {
         // The log first: groups follow it.
         let log = self.log;
         let groups = (0..self.views.len()).filter(|&view| Some(view) != log);
-        for view in log
-            .into_iter()
-            .chain(groups)
-            .collect::<alloc::vec::Vec<_>>()
-        {
+        for view in log.into_iter().chain(groups).collect::<alloc::vec::Vec<_>>() {
             self.announce(view, lane, arrived, ctx);
             self.apply(view, lane, &renewed, &changed, arrived, ctx);
         }
@@ -69,13 +61,7 @@ impl Cell {
         self.open(
             view,
             lane,
-            Hole {
-                first,
-                last,
-                opened: arrived,
-                fact,
-                state: State::Missing,
-            },
+            Hole { first, last, opened: arrived, fact, state: State::Missing },
             ctx,
         );
     }
@@ -83,20 +69,11 @@ impl Cell {
     /// Why a lane of which nothing was seen cannot be judged; `None`: it is expected from 0.
     pub(crate) fn unseen_reason(&self, view: usize, lane: usize, arrived: u64) -> Option<Reason> {
         let epoch = self.identity(lane).1;
-        if self.views[view]
-            .last_eviction
-            .is_some_and(|time| epoch <= time)
-        {
+        if self.views[view].last_eviction.is_some_and(|time| epoch <= time) {
             return Some(Reason::Evicted);
         }
         let zero = self.expects_zero(view, epoch, arrived);
-        (!zero).then(|| {
-            if self.is_watched(view) {
-                self.base_reason(view)
-            } else {
-                Reason::Joined
-            }
-        })
+        (!zero).then(|| if self.is_watched(view) { self.base_reason(view) } else { Reason::Joined })
     }
 
     /// What the record says of numbers that are known here.
@@ -110,12 +87,7 @@ impl Cell {
         ctx: &mut Context,
     ) {
         let held = &self.views[view].lanes[lane];
-        if held.floored()
-            && changed
-                .pieces(0, held.first.saturating_sub(1))
-                .next()
-                .is_some()
-        {
+        if held.floored() && changed.pieces(0, held.first.saturating_sub(1)).next().is_some() {
             let first = held.first;
             let ledger = self.lanes[lane].ledger.as_deref();
             let named = ledger.is_some_and(|ledger| {
@@ -129,10 +101,8 @@ impl Cell {
         }
         for (first, last) in renewed.iter() {
             let ledger = self.lanes[lane].ledger.as_deref();
-            let pending: alloc::vec::Vec<_> = ledger
-                .into_iter()
-                .flat_map(|ledger| ledger.pending.pieces(first, last))
-                .collect();
+            let pending: alloc::vec::Vec<_> =
+                ledger.into_iter().flat_map(|ledger| ledger.pending.pieces(first, last)).collect();
             self.edit(view, lane, (first, last), ctx, |hole| {
                 if !hole.fact.judged() {
                     hole.opened = hole.opened.max(arrived);

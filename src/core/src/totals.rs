@@ -172,23 +172,14 @@ impl Totals {
     /// All that is lost now.
     #[must_use]
     pub fn lost_sum(&self) -> Count {
-        let Lost {
-            produce,
-            store,
-            consume,
-            undetermined,
-        } = self.lost;
+        let Lost { produce, store, consume, undetermined } = self.lost;
         produce + store + consume + undetermined
     }
 
     /// All repeats.
     #[must_use]
     pub fn duplicates_sum(&self) -> u64 {
-        let Duplicates {
-            resent,
-            redelivered,
-            undetermined,
-        } = self.duplicates;
+        let Duplicates { resent, redelivered, undetermined } = self.duplicates;
         resent + redelivered + undetermined
     }
 
@@ -198,12 +189,7 @@ impl Totals {
         if self.lost_sum() > 0 || self.duplicates_sum() > 0 {
             return 1;
         }
-        let Unknown {
-            joined: _,
-            paused,
-            evicted,
-            transaction,
-        } = self.unknown;
+        let Unknown { joined: _, paused, evicted, transaction } = self.unknown;
         let unjudged = self.missing + paused + evicted + transaction > 0;
         if unjudged || self.seen == 0 { 3 } else { 0 }
     }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use crate::lane::LaneView;
+use crate::lane::{LaneView, NONE};
 use crate::memory::{CutMemory, ReadTimes};
 use crate::ranges::RangeSet;
 use crate::report::Watched;
@@ -117,14 +117,9 @@ impl Positions {
         if first > last {
             return None;
         }
-        let cause = [
-            Cause::Aborted,
-            Cause::Compacted,
-            Cause::Expired,
-            Cause::Retention,
-        ]
-        .into_iter()
-        .find(|&cause| self.named[cause as usize].count_in(first, last) >= missing)?;
+        let cause = [Cause::Aborted, Cause::Compacted, Cause::Expired, Cause::Retention]
+            .into_iter()
+            .find(|&cause| self.named[cause as usize].count_in(first, last) >= missing)?;
         let mut at = first;
         loop {
             let mut reach = None;
@@ -188,6 +183,23 @@ pub(crate) struct Part {
     pub(crate) last_end: Option<u64>,
 }
 
+/// In-order reading that is not counted yet: see [`View::flush`].
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    first: u64,
+    /// The next position; [`NONE`]: the next message is looked at in full.
+    next: u64,
+    clock: u64,
+    /// Nothing is due up to this time.
+    until: u64,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self { first: NONE, next: NONE, clock: 0, until: 0 }
+    }
+}
+
 /// A partition in a view; in cell `*`, a whole stream in a view.
 #[derive(Debug, Default)]
 pub(crate) struct View {
@@ -225,17 +237,14 @@ pub(crate) struct View {
     pub(crate) last_eviction: Option<u64>,
     /// Cell `*` only.
     pub(crate) parts: Vec<Part>,
+    ahead: Ahead,
     /// A group's end: lanes from the index on may have unseen numbers that the log saw by then.
     pub(crate) lag: Option<(u64, usize)>,
 }
 
 impl View {
     pub(crate) fn new(name: &str, is_log: bool) -> Self {
-        Self {
-            name: name.into(),
-            is_log,
-            ..Self::default()
-        }
+        Self { name: name.into(), is_log, ..Self::default() }
     }
 
     pub(crate) fn lane(&self, lane: usize) -> Option<&LaneView> {
@@ -247,6 +256,54 @@ impl View {
             self.lanes.resize_with(lane + 1, LaneView::default);
         }
         &mut self.lanes[lane]
+    }
+
+    /// Whether this is the log's next position, at a time that makes nothing due.
+    #[inline(always)]
+    pub(crate) fn reads_on(&self, position: u64, at: u64) -> bool {
+        let Ahead { next, clock, until, .. } = self.ahead;
+        position == next && clock <= at && at <= until
+    }
+
+    /// Reads a valid number there. Whether the time is another than before.
+    #[inline(always)]
+    pub(crate) fn read_on(&mut self, at: u64) -> bool {
+        let later = at != self.ahead.clock;
+        if later {
+            self.positions.times.note(self.ahead.next, at);
+            self.ahead.clock = at;
+        }
+        self.ahead.next += 1;
+        later
+    }
+
+    /// Counts what was read on, before anything else is looked at.
+    pub(crate) fn flush(&mut self) {
+        let Ahead { first, next, clock, .. } = core::mem::take(&mut self.ahead);
+        if next == NONE || next == first {
+            return;
+        }
+        self.positions.covered.insert(first, next - 1);
+        self.positions.observed.insert(first, next - 1);
+        self.positions.run = Some(next);
+        self.clock = Some(clock);
+        self.last_at = self.last_at.max(Some(clock));
+        self.totals.seen += next - first;
+        self.totals.observed.valid += next - first;
+    }
+
+    /// Has the next position read on, if this is a log that reads forward.
+    pub(crate) fn arm(&mut self, grace: u64, position: Option<u64>) {
+        let Some(next) = position.and_then(|position| position.checked_add(1)) else { return };
+        let forward = self.positions.run == Some(next) && self.positions.highest() < Some(next);
+        if !self.is_log || !forward || next == NONE {
+            return;
+        }
+        let earliest = self.due.peek().map(|entry| entry.0.0);
+        let fresh = self.fresh.map(|entry| entry.0);
+        let due = earliest.into_iter().chain(fresh).min();
+        let until = due.map_or(u64::MAX, |opened| opened.saturating_add(grace));
+        self.ahead = Ahead { first: next, next, clock: self.now(), until };
     }
 
     /// The view's clock; 0 before anything was read.
@@ -291,11 +348,7 @@ impl View {
     pub(crate) fn drain_missing(&mut self) -> Vec<Span> {
         self.flush_fresh();
         let mut all = core::mem::take(&mut self.waiting);
-        all.extend(
-            core::mem::take(&mut self.due)
-                .into_iter()
-                .map(|entry| entry.0.1),
-        );
+        all.extend(core::mem::take(&mut self.due).into_iter().map(|entry| entry.0.1));
         all.sort_unstable();
         all
     }

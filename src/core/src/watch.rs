@@ -41,10 +41,7 @@ impl Cell {
     fn first_watch(&mut self, view: usize, watch: &Watch, ctx: &mut Context) -> Watching {
         let from_start = watch.from_start && watch.position.is_none_or(|position| position == 0);
         let held = &mut self.views[view];
-        held.watched = Some(Watched {
-            from_start,
-            since: watch.at,
-        });
+        held.watched = Some(Watched { from_start, since: watch.at });
         held.start_open = from_start && watch.position.is_none();
         held.positions.run = watch.position;
         held.positions.begin = watch.position;
@@ -66,11 +63,7 @@ impl Cell {
     ) -> Watching {
         let held = &mut self.views[view];
         if held.watched.is_none() {
-            let watch = Watch {
-                position,
-                at,
-                ..Watch::default()
-            };
+            let watch = Watch { position, at, ..Watch::default() };
             let began = self.first_watch(view, &watch, ctx);
             self.views[view].unordered = false;
             return began;
@@ -117,10 +110,7 @@ impl Cell {
     fn expect_unseen(&mut self, view: usize, at: u64, ctx: &mut Context) {
         for lane in 0..self.views[view].lanes.len() {
             let held = &self.views[view].lanes[lane];
-            let arrived = self.lanes[lane]
-                .ledger
-                .as_ref()
-                .map_or(at, |ledger| ledger.arrived);
+            let arrived = self.lanes[lane].ledger.as_ref().map_or(at, |ledger| ledger.arrived);
             if held.present() && !held.seen() && self.unseen_reason(view, lane, arrived).is_none() {
                 self.expect_again(view, lane, (0, u64::MAX), at.max(arrived), ctx);
             }
@@ -139,17 +129,13 @@ impl Cell {
         }
         let log_time = self.log.filter(|&log| log != view).and_then(|log| {
             let log = &self.views[log].positions;
-            log.covered
-                .contains(position)
-                .then(|| log.times.of(position))
-                .flatten()
+            log.covered.contains(position).then(|| log.times.of(position)).flatten()
         });
         let held = &mut self.views[view];
         held.undecided = None;
         let positions = &mut held.positions;
-        let goes_on = positions
-            .run
-            .max(positions.highest().map(|highest| highest.saturating_add(1)));
+        let goes_on =
+            positions.run.max(positions.highest().map(|highest| highest.saturating_add(1)));
         let unbroken = goes_on.is_some_and(|next| position <= next);
         positions.run = Some(position);
         if unbroken || (watch.handover && !held.is_log) {
@@ -170,10 +156,7 @@ impl Cell {
         held.positions.run = Some(0);
         held.positions.begin = Some(0);
         held.end_position = None;
-        held.watched = Some(Watched {
-            from_start: true,
-            since: watch.at,
-        });
+        held.watched = Some(Watched { from_start: true, since: watch.at });
         for state in &mut held.lanes {
             state.last_position = NONE;
         }
@@ -190,23 +173,12 @@ impl Cell {
                     hole.fact = hole.fact.with_judged(false, false);
                 }
             });
-            let extra = self.views[view]
-                .lane(lane)
-                .and_then(|held| held.extra.as_ref());
+            let extra = self.views[view].lane(lane).and_then(|held| held.extra.as_ref());
             let still: alloc::vec::Vec<(u64, Span)> = extra
                 .into_iter()
                 .flat_map(|extra| extra.gaps.overlapping(span.first, span.last))
                 .filter(|hole| hole.state == State::Missing)
-                .map(|hole| {
-                    (
-                        hole.opened,
-                        Span {
-                            first: hole.first,
-                            last: hole.last,
-                            ..span
-                        },
-                    )
-                })
+                .map(|hole| (hole.opened, Span { first: hole.first, last: hole.last, ..span }))
                 .collect();
             for (opened, span) in still {
                 self.views[view].push_due(opened, span);
@@ -223,10 +195,7 @@ impl Cell {
         held.pauses += 1;
         held.broken = Some((at, Reason::Paused));
         if held.watched.is_some() {
-            held.watched = Some(Watched {
-                from_start: false,
-                since: at,
-            });
+            held.watched = Some(Watched { from_start: false, since: at });
         }
         held.positions.run = None;
         Watching::Paused
@@ -235,20 +204,11 @@ impl Cell {
     /// Missing numbers become unknown.
     pub(crate) fn break_gaps(&mut self, view: usize, reason: Reason, ctx: &mut Context) {
         for span in self.views[view].drain_missing() {
-            self.edit(
-                view,
-                span.lane as usize,
-                (span.first, span.last),
-                ctx,
-                |hole| {
-                    if hole.state == State::Missing {
-                        hole.fact = hole
-                            .fact
-                            .with_judged(false, false)
-                            .with_unknown(Some(reason));
-                    }
-                },
-            );
+            self.edit(view, span.lane as usize, (span.first, span.last), ctx, |hole| {
+                if hole.state == State::Missing {
+                    hole.fact = hole.fact.with_judged(false, false).with_unknown(Some(reason));
+                }
+            });
         }
     }
 

@@ -21,18 +21,9 @@ impl Scene {
         let mut checker = Checker::new(Settings::default());
         let log = checker.partition("log", "orders", "3").unwrap();
         let position = if from_start { 0 } else { 1_000 };
-        let watch = Watch {
-            from_start,
-            position: Some(position),
-            at: 100_000,
-            ..Watch::default()
-        };
+        let watch = Watch { from_start, position: Some(position), at: 100_000, ..Watch::default() };
         checker.watch(log, &watch);
-        Self {
-            checker,
-            log,
-            position,
-        }
+        Self { checker, log, position }
     }
 
     fn read(&mut self, at: u64, seq: u64) -> Verdict {
@@ -93,11 +84,7 @@ fn a_gap_is_lost_after_time_and_progress() {
     assert_eq!(scene.read(101, 0), Verdict::New);
     assert_eq!(scene.read(102, 5), Verdict::New);
     assert_eq!(scene.read(112, 6), Verdict::New);
-    assert_eq!(
-        scene.states(),
-        [(1, 4, State::Missing)],
-        "the grace is over only above it"
-    );
+    assert_eq!(scene.states(), [(1, 4, State::Missing)], "the grace is over only above it");
     scene.read(113, 7);
     assert_eq!(scene.states(), [(1, 4, State::Lost(Stage::Undetermined))]);
     assert_eq!(scene.read(114, 2), Verdict::Recovered);
@@ -141,14 +128,8 @@ fn repeats_have_a_kind() {
     assert_eq!(scene.read_at(102, 1, 1), Verdict::Reread);
     let group = scene.checker.partition("billing", "orders", "3").unwrap();
     scene.view_reads(group, 103, 0, 0);
-    assert_eq!(
-        scene.view_reads(group, 104, 0, 0),
-        Verdict::Repeated(Repeat::Redelivered)
-    );
-    assert_eq!(
-        scene.view_reads(group, 105, 9, 0),
-        Verdict::Repeated(Repeat::Resent)
-    );
+    assert_eq!(scene.view_reads(group, 104, 0, 0), Verdict::Repeated(Repeat::Redelivered));
+    assert_eq!(scene.view_reads(group, 105, 9, 0), Verdict::Repeated(Repeat::Resent));
 }
 
 #[test]
@@ -167,28 +148,16 @@ fn the_ledger_tells_the_stage_and_the_end() {
     scene.checker.end(scene.log, Some(5), 111_500);
     let store = State::Lost(Stage::Store);
     let produce = State::Lost(Stage::Produce);
-    assert_eq!(
-        scene.states(),
-        [(5, 6, State::Refused), (7, 8, store), (9, 9, produce)]
-    );
+    assert_eq!(scene.states(), [(5, 6, State::Refused), (7, 8, store), (9, 9, produce)]);
     scene.ledger(2, 10, &[(9, 9)], &[(5, 6)]);
-    assert_eq!(
-        scene.states().last(),
-        Some(&(9, 9, State::Missing)),
-        "called pending again"
-    );
+    assert_eq!(scene.states().last(), Some(&(9, 9, State::Missing)), "called pending again");
 }
 
 #[test]
 fn a_group_loses_what_the_log_has() {
     let mut scene = Scene::new(true);
     let group = scene.checker.partition("billing", "orders", "3").unwrap();
-    let watch = Watch {
-        from_start: true,
-        position: Some(0),
-        at: 100_000,
-        ..Watch::default()
-    };
+    let watch = Watch { from_start: true, position: Some(0), at: 100_000, ..Watch::default() };
     scene.checker.watch(group, &watch);
     for seq in [0, 1, 2, 4, 5] {
         scene.read(101, seq);
@@ -196,21 +165,10 @@ fn a_group_loses_what_the_log_has() {
     scene.read(120, 6);
     scene.view_reads(group, 150, 0, 0);
     scene.view_reads(group, 151, 2, 2);
-    assert_eq!(
-        scene.totals().missing,
-        1,
-        "3 is lost in the log, 1 is missing in the group"
-    );
+    assert_eq!(scene.totals().missing, 1, "3 is lost in the log, 1 is missing in the group");
     scene.view_reads(group, 152, 5, 6);
     let totals = scene.totals();
-    assert_eq!(
-        (
-            totals.lost.undetermined,
-            totals.lost.consume,
-            totals.missing
-        ),
-        (1, 1, 2)
-    );
+    assert_eq!((totals.lost.undetermined, totals.lost.consume, totals.missing), (1, 1, 2));
     scene.read_at(160, 6, 7);
     scene.checker.end(group, None, 159_000);
     assert_eq!(
@@ -252,9 +210,7 @@ fn another_record_at_a_position_is_a_cut() {
 fn retention_explains_what_its_positions_cover() {
     let mut scene = Scene::new(true);
     scene.read_at(101, 0, 0);
-    scene
-        .checker
-        .absent(scene.log, 1, 50, Cause::Retention, 102_000);
+    scene.checker.absent(scene.log, 1, 50, Cause::Retention, 102_000);
     scene.read_at(102, 51, 31);
     assert_eq!(scene.states(), [(1, 30, State::ByDesign(Cause::Retention))]);
 }
@@ -264,19 +220,12 @@ fn a_pause_makes_unknown_what_passed() {
     let mut scene = Scene::new(true);
     scene.read(101, 0);
     scene.read(102, 2);
-    let watch = Watch {
-        position: Some(500),
-        at: 130_000,
-        ..Watch::default()
-    };
+    let watch = Watch { position: Some(500), at: 130_000, ..Watch::default() };
     scene.checker.watch(scene.log, &watch);
     scene.read_at(131, 500, 20);
     scene.read_at(160, 501, 21);
     let totals = scene.totals();
-    assert_eq!(
-        (totals.unknown.paused, totals.lost_sum(), totals.exit_code()),
-        (18, 0, 3)
-    );
+    assert_eq!((totals.unknown.paused, totals.lost_sum(), totals.exit_code()), (18, 0, 3));
 }
 
 #[test]
@@ -284,11 +233,7 @@ fn a_second_watch_right_behind_is_no_break() {
     let mut scene = Scene::new(true);
     scene.read(101, 0);
     scene.read(102, 2);
-    let watch = Watch {
-        position: Some(2),
-        at: 130_000,
-        ..Watch::default()
-    };
+    let watch = Watch { position: Some(2), at: 130_000, ..Watch::default() };
     scene.checker.watch(scene.log, &watch);
     scene.read(131, 3);
     assert_eq!(scene.totals().missing, 1, "the grace began anew");

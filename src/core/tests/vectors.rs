@@ -78,7 +78,5 @@ fn bytes(row: &Value) -> Vec<u8> {
 }
 
 fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("{row} has no {name}"))
+    row[name].as_str().unwrap_or_else(|| panic!("{row} has no {name}"))
 }
