@@ -238,16 +238,13 @@ impl Cell {
         self.views[view].lag.is_some()
     }
 
-    /// Takes one hole that contains `number`, if there is one.
+    /// Takes one number out of the hole that it lies in, if it lies in one; gives back the number
+    /// alone.
     pub(crate) fn take_one(&mut self, view: usize, lane: usize, number: u64) -> Option<Hole> {
-        let extra = self.views[view].lanes[lane].extra.as_mut()?;
-        let rows = extra.gaps.open_rows(number, number.saturating_add(1));
-        let mut out = Vec::new();
-        extra.gaps.take(number, number, &mut out);
-        let after = extra.gaps.open_rows(number, number.saturating_add(1));
-        let open = &mut self.views[view].totals.open_gaps;
-        *open = *open + after - rows;
-        out.pop()
+        let held = &mut self.views[view];
+        let (hole, rows) = held.lanes[lane].extra.as_mut()?.gaps.fill(number)?;
+        held.totals.open_gaps = held.totals.open_gaps.saturating_add_signed(rows);
+        Some(Hole { first: number, last: number, ..hole })
     }
 
     fn key_of(&self, lane: &Lane) -> &[u8] {

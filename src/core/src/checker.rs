@@ -8,7 +8,7 @@ use crate::cell::{self, Cell};
 use crate::context::Context;
 use crate::lane::{LaneRef, NONE};
 use crate::ledger::{LedgerError, LedgerRecord};
-use crate::memory::CutMemory;
+use crate::memory::{CutMemory, ReadTimes};
 use crate::note::Reading;
 use crate::retire::Retired;
 use crate::settings::{Settings, StreamSettings};
@@ -135,6 +135,8 @@ impl Checker {
         self.logs += usize::from(self.cells[cell as usize].log == Some(view));
         let runs = self.settings.limits.cut_memory_bytes / CutMemory::RUN_BYTES;
         self.ctx.runs_each = (runs / self.logs.max(1)).max(1);
+        let steps = self.settings.limits.read_times_bytes / ReadTimes::STEP_BYTES;
+        self.ctx.steps_each = (steps / self.logs.max(1)).max(4);
         Some(PartitionId(index))
     }
 
@@ -170,6 +172,7 @@ impl Checker {
         }
         held.advance(position, message.at, message.time.unwrap_or(NONE));
         if view.read_on(message.at) {
+            view.positions.times.bound(self.ctx.steps_each);
             self.now = self.now.max(Some(message.at));
         }
         let lane = LaneRef::new(u32::try_from(lane).ok()?, false);
@@ -707,6 +710,7 @@ impl Checker {
         held.positions.bound();
         if held.is_log {
             held.positions.times.note(position, now);
+            held.positions.times.bound(self.ctx.steps_each);
         }
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Context {
     pub(crate) complete: bool,
     /// Runs that each log's memory may hold.
     pub(crate) runs_each: usize,
+    /// Steps that each log's reading times may have.
+    pub(crate) steps_each: usize,
 }
 
 impl Context {

@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 
 use crate::verdict::{Cause, Reason, State};
 
-/// Most entries of one chunk: 4 KiB, so that an insertion moves at most that.
-const CHUNK: usize = 256;
+/// Most entries of one chunk: 2 KiB, so that an insertion moves at most that.
+const CHUNK: usize = 128;
 /// How far before a chunk's first time another entry's time may lie (24 days in ms).
 const TIME_SLACK: u64 = 1 << 31;
 
@@ -119,33 +119,47 @@ struct Narrow {
     state: State,
 }
 
-/// Neighbouring holes. One that is too long or too far for 32 bits has a chunk of its own.
+/// Neighbouring holes.
 #[derive(Clone, Debug)]
-enum Chunk {
+struct Chunk {
+    /// Its lowest number, kept here so that a search need not look inside.
+    first: u64,
+    body: Body,
+}
+
+/// A hole that is too long or too far for 32 bits has a chunk of its own.
+#[derive(Clone, Debug)]
+enum Body {
     Narrow { base: u64, time: u64, holes: Vec<Narrow> },
     Wide(Hole),
 }
 
 impl Chunk {
-    fn new(hole: Hole) -> Self {
+    /// A chunk with room for so many.
+    fn new(hole: Hole, room: usize) -> Self {
         let time = hole.opened.saturating_sub(TIME_SLACK);
-        match narrow(hole.first, time, &hole) {
-            Some(entry) => Self::Narrow { base: hole.first, time, holes: Vec::from([entry]) },
-            None => Self::Wide(hole),
-        }
+        let body = match narrow(hole.first, time, &hole) {
+            Some(entry) => {
+                let mut holes = Vec::with_capacity(room);
+                holes.push(entry);
+                Body::Narrow { base: hole.first, time, holes }
+            }
+            None => Body::Wide(hole),
+        };
+        Self { first: hole.first, body }
     }
 
     fn len(&self) -> usize {
-        match self {
-            Self::Narrow { holes, .. } => holes.len(),
-            Self::Wide(_) => 1,
+        match &self.body {
+            Body::Narrow { holes, .. } => holes.len(),
+            Body::Wide(_) => 1,
         }
     }
 
     fn at(&self, index: usize) -> Hole {
-        match self {
-            Self::Wide(hole) => *hole,
-            Self::Narrow { base, time, holes } => {
+        match &self.body {
+            Body::Wide(hole) => *hole,
+            Body::Narrow { base, time, holes } => {
                 let entry = holes[index];
                 let first = base + u64::from(entry.first);
                 Hole {
@@ -159,15 +173,11 @@ impl Chunk {
         }
     }
 
-    fn first(&self) -> u64 {
-        self.at(0).first
-    }
-
     /// Index of the first entry whose last number is at least `number`.
     fn lower_bound(&self, number: u64) -> usize {
-        match self {
-            Self::Wide(hole) => usize::from(hole.last < number),
-            Self::Narrow { base, holes, .. } => holes.partition_point(|entry| {
+        match &self.body {
+            Body::Wide(hole) => usize::from(hole.last < number),
+            Body::Narrow { base, holes, .. } => holes.partition_point(|entry| {
                 base + u64::from(entry.first) + u64::from(entry.more) < number
             }),
         }
@@ -176,13 +186,10 @@ impl Chunk {
     /// Puts `hole` at `index`, in place of the entry there or before it; gives it back if it does
     /// not fit this chunk.
     fn write(&mut self, index: usize, hole: Hole, replace: bool) -> Result<(), Hole> {
-        match self {
-            Self::Wide(own) if replace => {
-                *own = hole;
-                Ok(())
-            }
-            Self::Wide(_) => Err(hole),
-            Self::Narrow { base, time, holes } => {
+        match &mut self.body {
+            Body::Wide(own) if replace => *own = hole,
+            Body::Wide(_) => return Err(hole),
+            Body::Narrow { base, time, holes } => {
                 let entry = narrow(*base, *time, &hole).ok_or(hole)?;
                 if replace {
                     holes[index] = entry;
@@ -191,8 +198,23 @@ impl Chunk {
                 } else {
                     return Err(hole);
                 }
-                Ok(())
             }
+        }
+        if index == 0 {
+            self.first = hole.first;
+        }
+        Ok(())
+    }
+
+    /// Drops an entry; whether it was the only one.
+    fn drop_at(&mut self, index: usize) -> bool {
+        match &mut self.body {
+            Body::Narrow { base, holes, .. } if holes.len() > 1 => {
+                holes.remove(index);
+                self.first = *base + u64::from(holes[0].first);
+                false
+            }
+            Body::Narrow { .. } | Body::Wide(_) => true,
         }
     }
 }
@@ -246,12 +268,12 @@ impl Gaps {
         // Appending is what an ordered lane does, so it is looked at first.
         let chunk = match self.chunks.last() {
             None => {
-                self.chunks.push(Chunk::new(hole));
+                self.chunks.push(Chunk::new(hole, 1));
                 return;
             }
-            Some(last) if last.first() <= hole.first => self.chunks.len() - 1,
+            Some(last) if last.first <= hole.first => self.chunks.len() - 1,
             Some(_) => {
-                self.chunks.partition_point(|chunk| chunk.first() <= hole.first).saturating_sub(1)
+                self.chunks.partition_point(|chunk| chunk.first <= hole.first).saturating_sub(1)
             }
         };
         let index = self.chunks[chunk].lower_bound(hole.first);
@@ -273,6 +295,40 @@ impl Gaps {
         if self.chunks[chunk].write(index, hole, false).is_err() {
             self.put_beside(chunk, index, hole);
         }
+    }
+
+    /// Takes one number out, if it is held: the hole it lay in, and by how much the number of open
+    /// rows changes.
+    pub(crate) fn fill(&mut self, number: u64) -> Option<(Hole, i64)> {
+        let (chunk, index) = self.seek(number)?;
+        let hole = self.chunks[chunk].at(index);
+        if hole.first > number {
+            return None;
+        }
+        let left = (hole.first < number).then(|| Hole { last: number - 1, ..hole });
+        let right = (hole.last > number).then(|| Hole { first: number + 1, ..hole });
+        let mut rows = 0;
+        if is_open(hole.state) {
+            let goes_on_left = left.is_some()
+                || self
+                    .before(chunk, index)
+                    .is_some_and(|other| other.last + 1 == hole.first && other.state == hole.state);
+            let goes_on_right = right.is_some()
+                || self
+                    .step(chunk, index)
+                    .map(|(chunk, index)| self.chunks[chunk].at(index))
+                    .is_some_and(|other| hole.last + 1 == other.first && other.state == hole.state);
+            rows = i64::from(goes_on_left) + i64::from(goes_on_right) - 1;
+        }
+        match (left, right) {
+            (Some(kept), None) | (None, Some(kept)) => self.rewrite(chunk, index, kept),
+            (None, None) => self.drop_at(chunk, index),
+            (Some(left), Some(right)) => {
+                self.rewrite(chunk, index, left);
+                self.put_alone(right);
+            }
+        }
+        Some((hole, rows))
     }
 
     /// Takes out what lies inside `first` … `last`, cut to it; what sticks out stays.
@@ -301,6 +357,11 @@ impl Gaps {
         }
     }
 
+    /// The hole with the greatest numbers.
+    pub(crate) fn last(&self) -> Option<Hole> {
+        self.chunks.last().map(|chunk| chunk.at(chunk.len() - 1))
+    }
+
     /// How many rows in state missing or lost begin in `first` … `last`: neighbours in one state
     /// are one row (contracts §6).
     pub(crate) fn open_rows(&self, first: u64, last: u64) -> u64 {
@@ -324,9 +385,9 @@ impl Gaps {
         let entries: usize = self
             .chunks
             .iter()
-            .map(|chunk| match chunk {
-                Chunk::Narrow { holes, .. } => holes.capacity() * size_of::<Narrow>(),
-                Chunk::Wide(_) => 0,
+            .map(|chunk| match &chunk.body {
+                Body::Narrow { holes, .. } => holes.capacity() * size_of::<Narrow>(),
+                Body::Wide(_) => 0,
             })
             .sum();
         entries + self.chunks.capacity() * size_of::<Chunk>()
@@ -334,7 +395,7 @@ impl Gaps {
 
     /// The first entry whose last number is at least `number`.
     fn seek(&self, number: u64) -> Option<(usize, usize)> {
-        let after = self.chunks.partition_point(|chunk| chunk.first() <= number);
+        let after = self.chunks.partition_point(|chunk| chunk.first <= number);
         if let Some(chunk) = after.checked_sub(1) {
             let index = self.chunks[chunk].lower_bound(number);
             if index < self.chunks[chunk].len() {
@@ -351,6 +412,14 @@ impl Gaps {
         (chunk + 1 < self.chunks.len()).then_some((chunk + 1, 0))
     }
 
+    fn before(&self, chunk: usize, index: usize) -> Option<Hole> {
+        if let Some(index) = index.checked_sub(1) {
+            return Some(self.chunks[chunk].at(index));
+        }
+        let before = self.chunks.get(chunk.checked_sub(1)?)?;
+        Some(before.at(before.len() - 1))
+    }
+
     fn rewrite(&mut self, chunk: usize, index: usize, hole: Hole) {
         if let Err(hole) = self.chunks[chunk].write(index, hole, true) {
             self.drop_at(chunk, index);
@@ -360,7 +429,7 @@ impl Gaps {
 
     /// Adds a hole without joining it to a neighbour.
     fn put_alone(&mut self, hole: Hole) {
-        let after = self.chunks.partition_point(|chunk| chunk.first() <= hole.first);
+        let after = self.chunks.partition_point(|chunk| chunk.first <= hole.first);
         let Some(chunk) = after.checked_sub(1) else {
             return self.put_before_all(hole);
         };
@@ -371,36 +440,35 @@ impl Gaps {
     }
 
     fn put_before_all(&mut self, hole: Hole) {
-        self.chunks.insert(0, Chunk::new(hole));
+        self.chunks.insert(0, Chunk::new(hole, 1));
     }
 
     /// Adds a hole that does not fit the chunk where it belongs, at `index` of it.
     fn put_beside(&mut self, chunk: usize, index: usize, hole: Hole) {
         let len = self.chunks[chunk].len();
         if index == 0 {
-            return self.chunks.insert(chunk, Chunk::new(hole));
+            return self.chunks.insert(chunk, Chunk::new(hole, 1));
         }
         if index == len {
             // At the end the chunk stays full and the next one starts empty: ascending holes,
             // the usual case, leave no half-full chunks behind.
-            return self.chunks.insert(chunk + 1, Chunk::new(hole));
+            let room = if len == CHUNK { CHUNK } else { 1 };
+            return self.chunks.insert(chunk + 1, Chunk::new(hole, room));
         }
-        if let Chunk::Narrow { base, time, holes } = &mut self.chunks[chunk] {
-            let at = if holes.len() < CHUNK { index } else { len / 2 };
-            let right = Chunk::Narrow { base: *base, time: *time, holes: holes.split_off(at) };
-            self.chunks.insert(chunk + 1, right);
+        if let Body::Narrow { base, time, holes } = &mut self.chunks[chunk].body {
+            let at = if len < CHUNK { index } else { len / 2 };
+            let right = holes.split_off(at);
+            let first = *base + u64::from(right[0].first);
+            let body = Body::Narrow { base: *base, time: *time, holes: right };
+            self.chunks.insert(chunk + 1, Chunk { first, body });
         }
         self.put_alone(hole);
     }
 
     fn drop_at(&mut self, chunk: usize, index: usize) {
-        if let Chunk::Narrow { holes, .. } = &mut self.chunks[chunk]
-            && holes.len() > 1
-        {
-            holes.remove(index);
-            return;
+        if self.chunks[chunk].drop_at(index) {
+            self.chunks.remove(chunk);
         }
-        self.chunks.remove(chunk);
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cell::Cell;
 use crate::context::{Context, Evidence, Near};
-use crate::gaps::Hole;
+use crate::gaps::{Hole, is_open};
 use crate::lane::{LaneLedger, NONE};
 use crate::report::Says;
 use crate::verdict::{Change, Reason, Stage, State};
@@ -202,6 +202,12 @@ impl Cell {
     pub(crate) fn open(&mut self, view: usize, lane: usize, hole: Hole, ctx: &mut Context) {
         let held = self.views[view].lane_mut(lane);
         let mut extra = held.extra.take().unwrap_or_default();
+        if self.lanes[lane].ledger.is_none()
+            && Some(view) == self.log
+            && extra.gaps.max().is_none_or(|highest| highest < hole.first)
+        {
+            return self.open_last(view, lane, hole, extra, ctx);
+        }
         let window = (hole.first, hole.last.saturating_add(1));
         let rows = extra.gaps.open_rows(window.0, window.1);
         let mut number = hole.first;
@@ -218,6 +224,30 @@ impl Cell {
         let after = extra.gaps.open_rows(window.0, window.1);
         let held = &mut self.views[view];
         held.totals.open_gaps = held.totals.open_gaps + after - rows;
+        held.lanes[lane].extra = Some(extra);
+        self.follow(view, lane, hole.first, hole.last, ctx);
+    }
+
+    /// The same for a hole above all others that has one state: no ledger speaks of it.
+    fn open_last(
+        &mut self,
+        view: usize,
+        lane: usize,
+        hole: Hole,
+        mut extra: alloc::boxed::Box<crate::lane::Extra>,
+        ctx: &mut Context,
+    ) {
+        let (state, _) = self.state_of(view, lane, &hole, hole.first, ctx.complete);
+        let hole = Hole { state, ..hole };
+        let same_row = extra
+            .gaps
+            .last()
+            .is_some_and(|left| left.last + 1 == hole.first && left.state == hole.state);
+        let rows = u64::from(is_open(state) && !same_row);
+        self.enter(view, lane, &hole, None, true, ctx);
+        extra.gaps.put(hole);
+        let held = &mut self.views[view];
+        held.totals.open_gaps += rows;
         held.lanes[lane].extra = Some(extra);
         self.follow(view, lane, hole.first, hole.last, ctx);
     }

@@ -41,6 +41,8 @@ pub(crate) struct CutMemory {
 }
 
 impl CutMemory {
+    /// Runs that are held before room for all is made.
+    const FEW: usize = 1_024;
     /// Bytes that one remembered run takes.
     pub(crate) const RUN_BYTES: usize = size_of::<Run>();
 
@@ -92,6 +94,11 @@ impl CutMemory {
     /// Drops the oldest runs above this many.
     #[inline(always)]
     pub(crate) fn bound(&mut self, most: usize) {
+        if self.runs.len() == Self::FEW {
+            // Room for all at once: pages that are not used are not resident, and doubling would
+            // leave the smaller blocks behind.
+            self.runs.reserve_exact(most.saturating_sub(Self::FEW));
+        }
         while self.runs.len() > most {
             if let Some(run) = self.runs.pop_front() {
                 self.floor = self.floor.max(run.end());
@@ -200,9 +207,8 @@ pub(crate) struct ReadTimes {
 }
 
 impl ReadTimes {
-    /// Most steps of one partition: 1 MiB. A tap that stamps whole batches with one time makes
-    /// a step a batch.
-    const LIMIT: usize = 65_536;
+    /// Bytes that one step takes.
+    pub(crate) const STEP_BYTES: usize = size_of::<(u64, u64)>();
 
     #[inline]
     pub(crate) fn note(&mut self, position: u64, at: u64) {
@@ -210,9 +216,6 @@ impl ReadTimes {
             Some(&(first, time)) if time >= at || first >= position => {}
             _ => {
                 self.steps.push((position, at));
-                if self.steps.len() > Self::LIMIT {
-                    self.thin();
-                }
             }
         }
     }
@@ -224,6 +227,13 @@ impl ReadTimes {
         let earliest = self.steps[index].1;
         let latest = if index < self.thinned { self.steps[index + 1].1 } else { earliest };
         Some((earliest, latest))
+    }
+
+    /// Thins out the older times where there are more steps than this.
+    pub(crate) fn bound(&mut self, most: usize) {
+        if self.steps.len() > most.max(4) {
+            self.thin();
+        }
     }
 
     pub(crate) fn truncate(&mut self, position: u64) {

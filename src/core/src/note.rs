@@ -187,15 +187,17 @@ impl Cell {
         let (first, last) = (next, read.seq - 1);
         let reason = if awaiting { Some(Reason::Paused) } else { proves_nothing };
         let opened = read.opened;
-        self.edit(view, lane, (first, last), ctx, |hole| {
-            if hole.state == State::Missing {
-                hole.opened = opened;
-                hole.fact = hole.fact.with_judged(false, false).with_past(false);
-                if reason.is_some() {
-                    hole.fact = hole.fact.with_unknown(reason);
+        if extent > next {
+            self.edit(view, lane, (first, last), ctx, |hole| {
+                if hole.state == State::Missing {
+                    hole.opened = opened;
+                    hole.fact = hole.fact.with_judged(false, false).with_past(false);
+                    if reason.is_some() {
+                        hole.fact = hole.fact.with_unknown(reason);
+                    }
                 }
-            }
-        });
+            });
+        }
         ctx.bracket(place, (first, last), before, read.near(), opened);
         if extent <= last {
             let fact = Fact::default().with_unknown(reason);
@@ -233,7 +235,9 @@ impl Cell {
         let Some(unseen) = unseen else {
             return self.repeat(view, lane, read, ctx);
         };
-        if unseen.state == State::Missing {
+        let now = self.views[view].now();
+        if unseen.state == State::Missing && unseen.opened.saturating_add(self.grace) < now {
+            // The message comes after its number's time: that is judged first.
             let (lane, first) = (self.place(view, lane).lane, read.seq);
             self.judge(view, crate::view::Span { lane, first, last: first }, ctx);
         }

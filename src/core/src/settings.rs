@@ -37,6 +37,10 @@ pub struct Limits {
     pub changes: usize,
     /// Bytes for the newest positions of all logs, by which a cut names what it took away.
     pub cut_memory_bytes: usize,
+    /// Bytes for when all logs' positions were read, by which groups are judged: a step each time
+    /// the time moves on, 16 bytes; older ones are thinned out, and then a group's record counts
+    /// as early as it may have been.
+    pub read_times_bytes: usize,
     /// Retired lanes that are remembered, 16 bytes each, so that a late message of one makes
     /// neither loss nor repeat; the ones forgotten count as evicted.
     pub retired: usize,
@@ -55,7 +59,8 @@ impl Default for Limits {
             evidence: 10_000,
             duplicates: 10_000,
             changes: 0,
-            cut_memory_bytes: 8 << 20,
+            cut_memory_bytes: 4 << 20,
+            read_times_bytes: 4 << 20,
             retired: 1_000_000,
             retire_closed_ms: 60 * 60 * 1_000,
             retire_idle_ms: 7 * 24 * 60 * 60 * 1_000,
