@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use crate::context::{Context, Place};
 use crate::gaps::Hole;
 use crate::lane::{Lane, LaneView};
+use crate::mutants::{Mutant, broken};
 use crate::settings::StreamSettings;
 use crate::stamp::{self, Stamp};
 use crate::verdict::Reason;
@@ -182,7 +183,10 @@ impl Cell {
     /// observation is at `first_seen`.
     pub(crate) fn expects_zero(&self, view: usize, epoch: u64, first_seen: u64) -> bool {
         let began_after = |since: u64| {
-            epoch > since.saturating_add(self.skew) && epoch <= first_seen.saturating_add(self.skew)
+            epoch > since.saturating_add(self.skew)
+                && !broken(Mutant::EpochUnread)
+                && (epoch <= first_seen.saturating_add(self.skew)
+                    || broken(Mutant::FutureEpochRead))
         };
         let view = &self.views[view];
         if self.span {

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::lane::{LaneRef, NONE};
 use crate::ledger::{LedgerError, LedgerRecord};
 use crate::memory::{CutMemory, ReadTimes};
+use crate::mutants::{Mutant, broken};
 use crate::note::Reading;
 use crate::retire::Retired;
 use crate::settings::{Settings, StreamSettings};
@@ -572,6 +573,7 @@ impl Checker {
         {
             let log = &own.views[log].positions;
             if log.covered.contains(position)
+                && !broken(Mutant::SlowGroupLate)
                 && let Some(times) = log.times.of(position)
             {
                 (earliest, latest) = times;

@@ -6,6 +6,7 @@ use crate::cell::Cell;
 use crate::context::Context;
 use crate::gaps::{Fact, Hole};
 use crate::lane::{LaneRef, NONE};
+use crate::mutants::{Mutant, broken};
 use crate::verdict::{Reason, State};
 
 /// Numbers of one lane that a cut took away, or (with a reason) may have.
@@ -26,6 +27,9 @@ impl Cell {
         position: u64,
         record: Option<(LaneRef, u64)>,
     ) -> bool {
+        if broken(Mutant::CutUnnoticed) {
+            return false;
+        }
         let memory = &self.views[view].positions.memory;
         if position >= memory.floor() {
             return memory.at(position) != record;
@@ -88,6 +92,9 @@ impl Cell {
 
     /// Takes numbers back that were seen.
     pub(crate) fn unsee(&mut self, view: usize, gone: &Gone, at: u64, ctx: &mut Context) {
+        if broken(Mutant::CutUnread) {
+            return;
+        }
         let lane = gone.lane.index();
         let Some(held) = self.views[view].lane(lane) else {
             return;

@@ -7,6 +7,7 @@ use crate::cell::Cell;
 use crate::context::{Context, Evidence, Near};
 use crate::gaps::{Hole, is_open};
 use crate::lane::{LaneLedger, NONE};
+use crate::mutants::{Mutant, broken};
 use crate::report::Says;
 use crate::verdict::{Change, Reason, Stage, State};
 use crate::view::Span;
@@ -74,17 +75,29 @@ impl Cell {
             Some(in_log)
         };
         let state = match (says, in_log) {
+            _ if broken(Mutant::UnknownWins) && hole.fact.unknown().is_some() => {
+                hole.fact.unknown().map_or(State::Missing, State::Unknown)
+            }
             (Some(Says::Refused), _) => State::Refused,
             (Some(Says::Aborted), _) => State::ByDesign(crate::verdict::Cause::Aborted),
             _ if hole.fact.cause().is_some() => {
                 hole.fact.cause().map_or(State::Missing, State::ByDesign)
             }
-            (_, Some(InLog::Unseen(state @ State::ByDesign(_)))) => state,
+            (_, Some(InLog::Unseen(state @ State::ByDesign(_))))
+                if !broken(Mutant::DesignForgotten) =>
+            {
+                state
+            }
             _ if hole.fact.unknown().is_some() => {
                 hole.fact.unknown().map_or(State::Missing, State::Unknown)
             }
             (_, Some(in_log)) => self.group_state(view, hole, says, in_log, complete),
             (_, None) if !hole.fact.judged() => State::Missing,
+            (Some(_), None) if broken(Mutant::StagesSwapped) => {
+                let acknowledged = says == Some(Says::Acknowledged);
+                State::Lost(if acknowledged { Stage::Produce } else { Stage::Store })
+            }
+            (None, None) if broken(Mutant::SilenceIsStore) => State::Lost(Stage::Store),
             (Some(Says::Unanswered | Says::Pending), None) => State::Lost(Stage::Produce),
             (Some(Says::Acknowledged), None) => State::Lost(Stage::Store),
             (None, None) => State::Lost(Stage::Undetermined),
@@ -103,9 +116,16 @@ impl Cell {
         let judged = hole.fact.judged();
         match in_log {
             InLog::Unseen(State::Missing) => State::Missing,
+            InLog::Unseen(State::Lost(_) | State::LostInLog) if broken(Mutant::LostTwice) => {
+                State::Lost(Stage::Consume)
+            }
             InLog::Unseen(State::Lost(_) | State::LostInLog) => State::LostInLog,
             _ if !judged => State::Missing,
-            InLog::Seen if self.views[view].committed && says != Some(Says::Acknowledged) => {
+            InLog::Seen
+                if !broken(Mutant::TransactionLost)
+                    && self.views[view].committed
+                    && says != Some(Says::Acknowledged) =>
+            {
                 State::Unknown(Reason::Transaction)
             }
             InLog::Seen => State::Lost(Stage::Consume),
@@ -421,10 +441,10 @@ impl Cell {
         if ctx.complete {
             return Judgement::Lost;
         }
-        if !over(hole.opened) {
+        if !over(hole.opened) && !broken(Mutant::NoGrace) {
             return Judgement::Later(hole.opened);
         }
-        if let Some(arrived) = pending {
+        if let Some(arrived) = pending.filter(|_| !broken(Mutant::PendingJudged)) {
             if !over(arrived) {
                 return Judgement::Later(arrived);
             }
@@ -433,12 +453,12 @@ impl Cell {
                 return Judgement::Waits;
             }
         }
-        let progressed = if held.unordered {
+        let progressed = if held.unordered && !broken(Mutant::UnorderedJudged) {
             end_after(hole.opened.saturating_add(self.grace))
         } else if self.span {
             hole.fact.past()
         } else {
-            !tail || end_after(hole.opened)
+            !tail || end_after(hole.opened) || broken(Mutant::TailUnread)
         };
         if progressed { Judgement::Lost } else { Judgement::Waits }
     }

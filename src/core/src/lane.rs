@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::context::Near;
 use crate::gaps::Gaps;
 use crate::ledger::{LedgerRecord, Range};
+use crate::mutants::{Mutant, broken};
 use crate::ranges::RangeSet;
 use crate::report::Base;
 use crate::verdict::Reason;
@@ -167,7 +168,7 @@ impl Extra {
         let (last_seq, last_next) = self.clash_last;
         let moved = self.clash_run > 0 && seq > last_seq && next > last_next;
         self.clash_run = if moved { self.clash_run + 1 } else { 1 };
-        self.clash |= self.clash_run >= Self::CLASH;
+        self.clash |= self.clash_run >= Self::CLASH && !broken(Mutant::ClashUnnoticed);
         self.clash_last = (seq, next);
     }
 }

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 extern crate std;
 
 mod cell;
@@ -22,6 +22,7 @@ mod judge;
 mod lane;
 pub mod ledger;
 mod memory;
+pub mod mutants;
 mod note;
 mod ranges;
 pub mod report;

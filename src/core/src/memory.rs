@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::lane::LaneRef;
+use crate::mutants::{Mutant, broken};
 
 /// Consecutive numbers of one lane at consecutive positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +168,7 @@ impl CutMemory {
         let mut copies: Vec<(u64, u64)> = self
             .runs
             .iter()
-            .filter(|run| run.lane == lane && run.seq <= last)
+            .filter(|run| run.lane == lane && run.seq <= last && !broken(Mutant::CopiesForgotten))
             .map(|run| (run.seq, run.seq + u64::from(run.count) - 1))
             .filter(|copy| copy.1 >= first)
             .collect();

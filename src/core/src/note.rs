@@ -4,6 +4,7 @@ use crate::cell::Cell;
 use crate::context::{Context, Duplicate, Near};
 use crate::gaps::{Fact, Hole};
 use crate::lane::NONE;
+use crate::mutants::{Mutant, broken};
 use crate::report::Base;
 use crate::verdict::{Reason, Repeat, State, Verdict};
 
@@ -77,7 +78,8 @@ impl Cell {
         let now = self.views[view].now();
         let evicted =
             read.seq > 0 && self.views[view].last_eviction.is_some_and(|time| epoch <= time);
-        let zero = !evicted && self.expects_zero(view, epoch, now);
+        let zero =
+            !evicted && (self.expects_zero(view, epoch, now) || broken(Mutant::JoinedFromZero));
         let reason = if evicted { Reason::Evicted } else { self.base_reason(view) };
         let held = &mut self.views[view];
         let state = &mut held.lanes[lane];
@@ -215,7 +217,7 @@ impl Cell {
     /// view joined, or while it was paused.
     fn unproven(&self, view: usize, lane: usize) -> Option<Reason> {
         let held = &self.views[view];
-        let (since, reason) = held.broken?;
+        let (since, reason) = held.broken.filter(|_| !broken(Mutant::FirstGraceJudged))?;
         let within = held.now() <= since.saturating_add(self.grace);
         (within && held.lanes[lane].broken()).then_some(reason)
     }
@@ -280,6 +282,9 @@ impl Cell {
         read: &Reading,
         ctx: &mut Context,
     ) {
+        if broken(Mutant::RecoveredUncounted) {
+            return;
+        }
         let place = self.place(view, lane);
         let held = &mut self.views[view];
         held.totals.recovered += 1;
@@ -294,11 +299,12 @@ impl Cell {
         let place = self.place(view, lane);
         let held = &mut self.views[view];
         let placed = read.position != NONE;
-        if held.is_log && placed && read.again {
+        if held.is_log && placed && read.again && !broken(Mutant::RereadCounted) {
             held.lanes[lane].extra().reread += 1;
             return Verdict::Reread;
         }
-        let kind = match (read.redelivered, placed) {
+        let flag = read.redelivered.filter(|_| !broken(Mutant::FlagUnread));
+        let kind = match (flag, placed) {
             (Some(true), _) => Repeat::Redelivered,
             (Some(false), _) => Repeat::Resent,
             (None, true) if read.again => Repeat::Redelivered,
@@ -377,7 +383,7 @@ impl Cell {
         let Some(stored) = self.views[log].lane(lane).filter(|held| held.seen()) else {
             return;
         };
-        if stored.last_at > at && !ctx.complete {
+        if stored.last_at > at && !ctx.complete && !broken(Mutant::LagLost) {
             return;
         }
         let (stored_next, stored_first) = (stored.next, stored.first_at);

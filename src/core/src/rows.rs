@@ -265,7 +265,7 @@ impl Checker {
                     *at_end |= hole.fact.at_end();
                 }
                 _ => {
-                    runs.push((hole.state, hole.first, hole.last, hole.opened, hole.fact.at_end()))
+                    runs.push((hole.state, hole.first, hole.last, hole.opened, hole.fact.at_end()));
                 }
             }
         }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::cell::Cell;
 use crate::context::Context;
 use crate::gaps::Hole;
+use crate::mutants::{Mutant, broken};
 use crate::note::Reading;
 use crate::verdict::{Reason, State};
 use crate::view::{Part, Span};
@@ -74,10 +75,12 @@ impl Cell {
     fn all_past(&self, view: usize, lane: usize, hole: &Hole) -> bool {
         let held = &self.views[view];
         let shown = held.lanes[lane].extra.as_ref().map_or(&[][..], |extra| &extra.shown);
-        held.parts.iter().enumerate().filter(|(_, part)| part.watched).all(|(index, part)| {
+        let past = |(index, part): (usize, &Part)| {
             shown.get(index).is_some_and(|&shown| shown > hole.last)
                 || part.last_end.is_some_and(|end| end > hole.opened)
-        })
+        };
+        let mut watched = held.parts.iter().enumerate().filter(|(_, part)| part.watched);
+        if broken(Mutant::SpanOnePast) { watched.any(past) } else { watched.all(past) }
     }
 
     /// A partition's record or end: the time of this view of the stream goes on.

@@ -4,6 +4,7 @@ use crate::cell::Cell;
 use crate::context::Context;
 use crate::gaps::{Fact, Hole};
 use crate::ledger::LedgerRecord;
+use crate::mutants::{Mutant, broken};
 use crate::ranges::RangeSet;
 use crate::verdict::{Reason, State};
 
@@ -44,7 +45,7 @@ impl Cell {
         self.touch(view, lane, ctx);
         let held = &self.views[view].lanes[lane];
         let (extent, seen, awaiting) = (held.extent(), held.seen(), held.awaiting());
-        if taken <= extent {
+        if taken <= extent || broken(Mutant::EndUnread) {
             return;
         }
         let reason = if held.revived() && !seen {
@@ -104,7 +105,7 @@ impl Cell {
             let pending: alloc::vec::Vec<_> =
                 ledger.into_iter().flat_map(|ledger| ledger.pending.pieces(first, last)).collect();
             self.edit(view, lane, (first, last), ctx, |hole| {
-                if !hole.fact.judged() {
+                if !hole.fact.judged() && !broken(Mutant::AnswerUnawaited) {
                     hole.opened = hole.opened.max(arrived);
                     hole.fact = hole.fact.with_past(false);
                 }

@@ -7,6 +7,7 @@ use core::cmp::Reverse;
 
 use crate::lane::{LaneView, NONE};
 use crate::memory::{CutMemory, ReadTimes};
+use crate::mutants::{Mutant, broken};
 use crate::ranges::RangeSet;
 use crate::report::Watched;
 use crate::totals::Totals;
@@ -119,7 +120,10 @@ impl Positions {
         }
         let cause = [Cause::Aborted, Cause::Compacted, Cause::Expired, Cause::Retention]
             .into_iter()
-            .find(|&cause| self.named[cause as usize].count_in(first, last) >= missing)?;
+            .find(|&cause| {
+                self.named[cause as usize].count_in(first, last)
+                    >= if broken(Mutant::AbsentUncounted) { 1 } else { missing }
+            })?;
         let mut at = first;
         loop {
             let mut reach = None;
@@ -129,7 +133,7 @@ impl Positions {
                     reach = reach.max(Some(end));
                 }
             }
-            let end = reach?;
+            let end = if broken(Mutant::AbsentUncovered) { last } else { reach? };
             if end >= last {
                 return Some(cause);
             }

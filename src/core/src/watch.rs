@@ -3,6 +3,7 @@
 use crate::cell::Cell;
 use crate::context::Context;
 use crate::lane::NONE;
+use crate::mutants::{Mutant, broken};
 use crate::report::Watched;
 use crate::verdict::{Cause, Reason, State};
 use crate::view::{Part, Span, Watch};
@@ -138,6 +139,7 @@ impl Cell {
             positions.run.max(positions.highest().map(|highest| highest.saturating_add(1)));
         let unbroken = goes_on.is_some_and(|next| position <= next);
         positions.run = Some(position);
+        let unbroken = unbroken && !broken(Mutant::EveryWatchPauses);
         if unbroken || (watch.handover && !held.is_log) {
             let from = log_time.map_or(watch.at, |(_, latest)| latest);
             self.go_on(view, from, ctx);
@@ -168,7 +170,7 @@ impl Cell {
         for span in self.views[view].drain_missing() {
             let lane = span.lane as usize;
             self.edit(view, lane, (span.first, span.last), ctx, |hole| {
-                if hole.state == State::Missing {
+                if hole.state == State::Missing && !broken(Mutant::StallCounted) {
                     hole.opened = hole.opened.max(from);
                     hole.fact = hole.fact.with_judged(false, false);
                 }
@@ -203,6 +205,10 @@ impl Cell {
 
     /// Missing numbers become unknown.
     pub(crate) fn break_gaps(&mut self, view: usize, reason: Reason, ctx: &mut Context) {
+        let unread = if self.span { Mutant::SpanUnpaused } else { Mutant::PauseUnread };
+        if broken(unread) {
+            return;
+        }
         for span in self.views[view].drain_missing() {
             self.edit(view, span.lane as usize, (span.first, span.last), ctx, |hole| {
                 if hole.state == State::Missing {
