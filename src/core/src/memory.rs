@@ -39,6 +39,8 @@ pub(crate) struct CutMemory {
     runs: VecDeque<Run>,
     /// Everything read at or above this position is remembered.
     floor: u64,
+    /// The number of runs at which room is looked at again.
+    checked: usize,
 }
 
 impl CutMemory {
@@ -92,16 +94,28 @@ impl CutMemory {
             .map(|run| run.position + (seq - run.seq))
     }
 
-    /// Drops the oldest runs above this many.
+    /// Keeps about this many runs: what is above it by an eighth is dropped together, the oldest
+    /// first.
     #[inline(always)]
     pub(crate) fn bound(&mut self, most: usize) {
-        if self.runs.len() == Self::FEW {
+        if self.runs.len() >= self.checked {
+            self.make_room(most);
+        }
+    }
+
+    fn make_room(&mut self, most: usize) {
+        let slack = (most / 8).max(1);
+        if self.checked == 0 {
+            self.checked = Self::FEW.min(most);
+        } else if self.checked < most + slack {
             // Room for all at once: pages that are not used are not resident, and doubling would
             // leave the smaller blocks behind.
-            self.runs.reserve_exact(most.saturating_sub(Self::FEW));
-        }
-        while self.runs.len() > most {
-            if let Some(run) = self.runs.pop_front() {
+            self.checked = most + slack;
+            self.runs.reserve_exact(self.checked.saturating_sub(self.runs.len()));
+        } else {
+            self.checked = most + slack;
+            let above = self.runs.len().saturating_sub(most);
+            if let Some(run) = self.runs.drain(..above).next_back() {
                 self.floor = self.floor.max(run.end());
             }
         }

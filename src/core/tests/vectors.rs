@@ -1,5 +1,7 @@
 //! The golden stamps of `interceptors/vectors`, which stampers of every language read, too.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 use lacuna_core::stamp::{Encoder, Stamp, StampError, origin, split};
 use serde_json::Value;
 
