@@ -1,0 +1,48 @@
+//! Lacuna on the application's side of Kafka: producers that stamp what they send, and consumers
+//! that observe what they are handed.
+//!
+//! ```text
+//! application ─ record ─▶ stamper ───── record + stamp ──▶ librdkafka ──▶ Kafka
+//!                          │ partition: where will it go?       │
+//!                          │ lanes: its next number             │
+//!                          │ carrier: one header                │
+//!                          └ book ◀──── delivery reports ───────┘
+//!
+//! application ◀─ message ─ observer ◀── message ────────── librdkafka ◀── Kafka
+//!                          └ the core's checker: the group's view of this member
+//! ```
+//!
+//! Adopting it is a change of type: [`StampedProducer`], [`StampedThreadedProducer`] and
+//! [`StampedFutureProducer`] stand for rdkafka's producers, [`CheckedConsumer`] and
+//! [`CheckedStreamConsumer`] for its consumers. Nothing in here throws into the application, waits
+//! for the network in a send, or keeps a message from going out.
+#![deny(unsafe_code)]
+
+mod book;
+mod carrier;
+mod clock;
+mod consumer;
+mod context;
+mod future;
+mod identity;
+mod lanes;
+mod metadata;
+mod native;
+mod observer;
+mod options;
+mod partition;
+mod producer;
+mod ranges;
+mod stamper;
+mod switch;
+mod table;
+
+pub use consumer::{CheckContext, Checked, CheckedConsumer, CheckedContext, CheckedStreamConsumer};
+pub use context::StampContext;
+pub use future::{DeliveryFuture, FutureContext, StampedFutureProducer};
+pub use identity::PRODUCER_ENV;
+pub use observer::CheckOptions;
+pub use options::Options;
+pub use producer::{Enqueue, StampedProducer, StampedThreadedProducer};
+pub use stamper::Counts;
+pub use switch::{CHECK_ENV, STAMP_ENV, Switch};

@@ -1,0 +1,217 @@
+//! A consumer group's view of its own member: what was handed to it, judged by the core.
+//!
+//! A fault in here ends the checking, never the application.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lacuna_core::{Checker, Limits, Observation, PartitionId, Settings, Watch};
+use rdkafka::config::NativeClientConfig;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::clock;
+use crate::lanes::lock;
+use crate::native;
+use crate::partition::property;
+use crate::switch::{CHECK_ENV, Switch};
+
+/// Lanes that one process keeps: a member sees some of a topic's partitions, not a whole cluster.
+const LANES: usize = 100_000;
+/// What it remembers of recent positions, for a log that is cut back, in bytes.
+const CUT_MEMORY_BYTES: usize = 1 << 20;
+/// Background work comes in slices of this many steps…
+const SWEEP_STEPS: usize = 256;
+/// …at most once in so many messages.
+const SWEEP_EVERY: u32 = 256;
+
+/// How a consumer is checked.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    pub(crate) switch: Switch,
+    pub(crate) settings: Settings,
+}
+
+impl Default for CheckOptions {
+    /// On unless [`CHECK_ENV`] says off; the core's settings with limits for one process.
+    fn default() -> Self {
+        let limits =
+            Limits { lanes: LANES, cut_memory_bytes: CUT_MEMORY_BYTES, ..Limits::default() };
+        let hash_seed = RandomState::new().hash_one(0);
+        let settings = Settings { limits, hash_seed, ..Settings::default() };
+        Self { switch: Switch::from_env(CHECK_ENV), settings }
+    }
+}
+
+impl CheckOptions {
+    /// The switch that governs this consumer's checking.
+    #[must_use]
+    pub fn switch(mut self, switch: Switch) -> Self {
+        self.switch = switch;
+        self
+    }
+
+    /// Grace, clock skew and limits.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+}
+
+/// What one consumer was handed.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    switch: Switch,
+    /// Something may have passed while the switch was off.
+    missed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` after a fault.
+    checker: Option<Checker>,
+    view: String,
+    committed: bool,
+    partitions: HashMap<String, Vec<Option<PartitionId>>>,
+    until_sweep: u32,
+}
+
+impl Observer {
+    pub(crate) fn new(config: &NativeClientConfig, options: CheckOptions) -> Self {
+        let isolation = property(config, "isolation.level");
+        let view = ["group.id", "client.id"].iter().find_map(|name| property(config, name));
+        Self {
+            switch: options.switch,
+            missed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                checker: Some(Checker::new(options.settings)),
+                view: view.unwrap_or_else(|| "consumer".to_owned()),
+                committed: isolation.is_none_or(|level| level == "read_committed"),
+                partitions: HashMap::new(),
+                until_sweep: SWEEP_EVERY,
+            }),
+        }
+    }
+
+    pub(crate) fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// The application is about to be handed this message.
+    pub(crate) fn observe(&self, message: &BorrowedMessage<'_>) {
+        if !self.switch.is_on() {
+            self.missed.store(true, Ordering::Relaxed);
+            return;
+        }
+        let observation = Observation {
+            position: u64::try_from(message.offset()).ok(),
+            at: clock::unix_ms(),
+            time: message.timestamp().to_millis().and_then(|time| u64::try_from(time).ok()),
+            stamp: native::stamp(message),
+            redelivered: None,
+        };
+        self.guarded(|state, checker| {
+            let (topic, partition) = (message.topic(), message.partition());
+            let known = state.known(topic, partition);
+            let id = known.or_else(|| state.begin(checker, topic, partition, None, observation.at));
+            if let Some(id) = id {
+                checker.observe(id, &observation);
+            }
+            state.until_sweep -= 1;
+            if state.until_sweep == 0 {
+                state.until_sweep = SWEEP_EVERY;
+                checker.sweep(observation.at, SWEEP_STEPS);
+            }
+        });
+    }
+
+    /// The consumer was assigned these partitions, or goes on at another position.
+    pub(crate) fn watch(&self, partitions: &TopicPartitionList) {
+        let at = clock::unix_ms();
+        self.guarded(|state, checker| {
+            for element in partitions.elements() {
+                let position = match element.offset() {
+                    Offset::Beginning => Some(0),
+                    Offset::Offset(offset) => u64::try_from(offset).ok(),
+                    Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
+                };
+                let (topic, partition) = (element.topic(), element.partition());
+                match state.known(topic, partition) {
+                    // Without a position the first message decides whether this goes on where it
+                    // was; a hand-over to another member in between is a pause.
+                    Some(id) => {
+                        let committed = state.committed;
+                        let watch = Watch { position, at, committed, ..Watch::default() };
+                        checker.watch(id, &watch);
+                    }
+                    None => {
+                        state.begin(checker, topic, partition, position, at);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Hands the checker over, for a report; `None` after a fault.
+    pub(crate) fn checker<T>(&self, read: impl FnOnce(&mut Checker) -> T) -> Option<T> {
+        self.guarded(|_, checker| read(checker))
+    }
+
+    fn guarded<T>(&self, work: impl FnOnce(&mut State, &mut Checker) -> T) -> Option<T> {
+        let mut state = lock(&self.state);
+        let mut checker = state.checker.take()?;
+        let work = AssertUnwindSafe(|| {
+            if self.missed.load(Ordering::Relaxed) && self.missed.swap(false, Ordering::Relaxed) {
+                state.resume(&mut checker, clock::unix_ms());
+            }
+            work(&mut state, &mut checker)
+        });
+        let result = catch_unwind(work).ok()?;
+        state.checker = Some(checker);
+        Some(result)
+    }
+}
+
+impl State {
+    fn known(&self, topic: &str, partition: i32) -> Option<PartitionId> {
+        let index = usize::try_from(partition).ok()?;
+        self.partitions.get(topic)?.get(index).copied()?
+    }
+
+    /// Watches a partition for the first time. Whether its start was seen shows in the position
+    /// that reading begins at: only 0 is a start.
+    fn begin(
+        &mut self,
+        checker: &mut Checker,
+        topic: &str,
+        partition: i32,
+        position: Option<u64>,
+        at: u64,
+    ) -> Option<PartitionId> {
+        let index = usize::try_from(partition).ok()?;
+        let id = checker.partition(&self.view, topic, &partition.to_string())?;
+        let committed = self.committed;
+        let watch = Watch { from_start: true, position, at, committed, ..Watch::default() };
+        checker.watch(id, &watch);
+        let slots = self.partitions.entry(topic.to_owned()).or_default();
+        if slots.len() <= index {
+            slots.resize(index + 1, None);
+        }
+        slots[index] = Some(id);
+        Some(id)
+    }
+
+    /// What passed while the switch was off is unknown.
+    fn resume(&self, checker: &mut Checker, at: u64) {
+        for &id in self.partitions.values().flatten().flatten() {
+            checker.pause(id, at);
+            let watch = Watch { at, committed: self.committed, ..Watch::default() };
+            checker.watch(id, &watch);
+        }
+    }
+}
