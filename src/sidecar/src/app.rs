@@ -1,0 +1,132 @@
+//! `lacuna run`: the configuration becomes an engine and its HTTP interface, until a signal comes.
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::RunArgs;
+use crate::config::{Config, ConfigError};
+use crate::engine::{Engine, EngineSettings, Stopped, Switch};
+use crate::exit::Exit;
+use crate::http::{Api, router};
+use crate::log;
+use crate::source::kafka::{self, OpenError};
+
+/// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
+const HTTP_THREADS: usize = 2;
+
+/// Why the sidecar does not run, or does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A source cannot be set up as it is configured.
+    #[error(transparent)]
+    Source(#[from] OpenError),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {error}; http.listen names another address")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The system refuses threads, signals or sockets.
+    #[error("cannot run: {0}")]
+    System(#[from] io::Error),
+    /// The engine broke.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl RunError {
+    /// The exit that it earns.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Source(_) => Exit::Usage,
+            Self::Listen { .. } | Self::System(_) | Self::Stopped(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT, drains, and says what was found. With `--check-config` it only
+/// reads the configuration.
+pub fn run(
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Exit, RunError> {
+    let config = Config::load(args, environment)?;
+    if args.check_config {
+        return Ok(Exit::DONE);
+    }
+    // A second start in one process keeps the first one's log, which a test may have set.
+    drop(log::start(&config.log));
+    let runtime =
+        runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<Exit, RunError> {
+    let address = config.http.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
+    // Before anything is read: from here on a signal drains.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let engine = start(&config)?;
+    let stream = &config.default_stream;
+    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms);
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let draining = engine.clone();
+    axum::serve(listener, router(api, config.http.max_body_bytes))
+        .with_graceful_shutdown(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("draining");
+            if let Err(stopped) = draining.drain().await {
+                tracing::warn!(%stopped, "nothing to drain");
+            }
+        })
+        .await?;
+    let totals = engine.totals().await?;
+    tracing::info!(
+        seen = totals.seen,
+        lost = %totals.lost_sum(),
+        repeated = totals.duplicates_sum(),
+        missing = %totals.missing,
+        "ended"
+    );
+    Ok(Exit::of(&totals))
+}
+
+fn start(config: &Config) -> Result<Engine, RunError> {
+    let mut switch = Switch::default();
+    switch.set(None, config.enabled);
+    for (name, stream) in &config.streams {
+        switch.set(Some(name.clone()), stream.enabled);
+    }
+    let settings = EngineSettings {
+        workers: config.workers,
+        checker: config.checker(RandomState::new().hash_one(())),
+        streams: config.stream_settings(),
+        switch,
+    };
+    if config.sources.is_empty() {
+        tracing::warn!("no source is configured: only what is posted here is checked");
+    }
+    let mut opened = Vec::with_capacity(config.sources.len());
+    for source in &config.sources {
+        tracing::info!(source = source.name, brokers = source.brokers, "reading");
+        opened.push(kafka::open(source.clone(), &settings)?);
+    }
+    Ok(Engine::start(&settings, opened)?)
+}

@@ -1,0 +1,214 @@
+//! The command line (contracts §7).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::duration::Millis;
+
+/// Tells which messages a queue lost or repeated.
+#[derive(Debug, Parser)]
+#[command(name = "lacuna", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  all judged, nothing lost or duplicated
+   1  lost or duplicated
+   2  could not do its work (broker, file, disk)
+   3  nothing found, but not all could be judged
+  64  wrong usage or configuration";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the sidecar
+    Run(RunArgs),
+    /// Show the whole path on an embedded broker with injected faults
+    Demo(DemoArgs),
+    /// Judge recorded observations
+    Check(CheckArgs),
+    /// Judge a range of a real topic once
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// `lacuna run`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct RunArgs {
+    /// The configuration; what it leaves out is as in the default one
+    #[arg(long, value_name = "FILE", required_unless_present = "default_config")]
+    pub config: Option<PathBuf>,
+    /// Read the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    pub check_config: bool,
+    /// Print the default configuration, which explains every key, and end
+    #[arg(long, exclusive = true)]
+    pub default_config: bool,
+    /// Overrides of the file.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// A source without a file.
+    #[command(subcommand)]
+    pub source: Option<RunSource>,
+}
+
+/// Flags that go before file and environment.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Overrides {
+    /// Where HTTP listens
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// How long a number may be missing before it is judged
+    #[arg(long, value_name = "DURATION")]
+    pub grace: Option<Millis>,
+    /// How far clocks may be apart
+    #[arg(long, value_name = "DURATION")]
+    pub clock_skew: Option<Millis>,
+}
+
+/// A source without a file, for a first try.
+#[derive(Debug, Subcommand)]
+pub enum RunSource {
+    /// Tap topics of Kafka
+    Kafka(RunKafkaArgs),
+}
+
+/// `lacuna run kafka`.
+#[derive(Args, Debug)]
+pub struct RunKafkaArgs {
+    /// Where the cluster is
+    #[command(flatten)]
+    pub cluster: KafkaCluster,
+    /// A topic, or a pattern that begins with ^; may be given several times
+    #[arg(long = "topic", value_name = "TOPIC", required = true)]
+    pub topics: Vec<String>,
+    /// Where reading begins: beginning, end, or an RFC 3339 time
+    #[arg(long, value_name = "WHERE")]
+    pub from: Option<String>,
+    /// Overrides of the defaults.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// How a Kafka cluster is reached.
+#[derive(Args, Clone, Debug)]
+pub struct KafkaCluster {
+    /// host:port, several with commas
+    #[arg(long, value_name = "BROKERS")]
+    pub brokers: String,
+    /// A property of librdkafka, passed through; may be given several times
+    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = property)]
+    pub properties: Vec<(String, String)>,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a property is written KEY=VALUE".to_owned()),
+    }
+}
+
+/// `lacuna check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Recorded observations, one JSON object a line; - or none: standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How the report is written
+    #[command(flatten)]
+    pub output: Output,
+    /// How far clocks may be apart
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub clock_skew: Millis,
+    /// The recording is whole: an end of every watched partition, every grace over
+    #[arg(long)]
+    pub complete: bool,
+}
+
+/// How a report is made and written.
+#[derive(Args, Clone, Debug)]
+pub struct Output {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// How long a number may be missing before it is judged
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub grace: Millis,
+    /// Add the gaps: those lost and missing, or all
+    #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true,
+          default_missing_value = "open")]
+    pub gaps: Option<Gaps>,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Which gaps a report adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gaps {
+    /// Lost and missing
+    Open,
+    /// Those in every other state too, and the recovered
+    All,
+}
+
+/// `lacuna demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// What is injected where follows from this number
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How many messages the producers send
+    #[arg(long, value_name = "N")]
+    pub messages: Option<u64>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// No progress, only the result
+    #[arg(long)]
+    pub headless: bool,
+    /// Go on serving the report until a signal comes
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `lacuna audit`.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// A topic of Kafka
+    Kafka(AuditKafkaArgs),
+}
+
+/// `lacuna audit kafka`.
+#[derive(Args, Clone, Debug)]
+pub struct AuditKafkaArgs {
+    /// Where the cluster is
+    #[command(flatten)]
+    pub cluster: KafkaCluster,
+    /// The topic
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: String,
+    /// First position: an offset or an RFC 3339 time; default: the topic's beginning
+    #[arg(long, value_name = "WHERE")]
+    pub from: Option<String>,
+    /// Where to stop, exclusive: an offset or an RFC 3339 time; default: the end as it is now
+    #[arg(long, value_name = "WHERE")]
+    pub to: Option<String>,
+    /// How the report is written
+    #[command(flatten)]
+    pub output: Output,
+}

@@ -1,0 +1,166 @@
+//! The sources: where messages are read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::layers::{Layers, Place, Value};
+use super::take::Section;
+use crate::cli::KafkaCluster;
+use crate::duration::Millis;
+use crate::source::kafka::{From, KafkaSettings, MANAGED, Topics};
+
+/// The name of the source that flags describe.
+const FROM_FLAGS: &str = "kafka";
+
+/// Reads where a Kafka source begins: `beginning`, `end`, or an RFC 3339 time.
+pub fn parse_from(text: &str) -> Result<From, String> {
+    match text {
+        "beginning" => Ok(From::Beginning),
+        "end" => Ok(From::End),
+        _ => text
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .and_then(|time| u64::try_from(time.as_millisecond()).ok())
+            .map(From::Time)
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is not beginning, end, or an RFC 3339 time, as in \
+                     2026-01-31T12:00:00Z"
+                )
+            }),
+    }
+}
+
+/// Adds the source that flags describe.
+pub(super) fn flags(
+    layers: &mut Layers,
+    cluster: &KafkaCluster,
+    topics: &[String],
+    from: Option<&str>,
+) {
+    let (patterns, names): (Vec<_>, Vec<_>) =
+        topics.iter().partition(|topic| topic.starts_with('^'));
+    let mut set = |flag, name: &str, value| {
+        let key = ["source", FROM_FLAGS, name].map(str::to_owned).to_vec();
+        layers.set(key, value, Place::Flag(flag));
+    };
+    set("--brokers", "brokers", Value::Untyped(cluster.brokers.clone()));
+    set("--topic", "topics", Value::List(names.into_iter().cloned().collect()));
+    if !patterns.is_empty() {
+        let patterns = patterns.iter().map(|pattern| pattern.trim_start_matches('^').to_owned());
+        set("--topic", "patterns", Value::List(patterns.collect()));
+    }
+    if let Some(from) = from {
+        set("--from", "from", Value::Untyped(from.to_owned()));
+    }
+    for (property, value) in &cluster.properties {
+        let key = ["source", FROM_FLAGS, "properties", property].map(str::to_owned).to_vec();
+        layers.set(key, Value::Untyped(value.clone()), Place::Flag("--property"));
+    }
+}
+
+/// Takes all sources; those that are not of good form are left out, with a mistake each.
+pub(super) fn take(layers: &mut Layers) -> Vec<KafkaSettings> {
+    let mut sources: Vec<Taken> = Vec::new();
+    for name in layers.names("source") {
+        let mut section = layers.section(&["source", &name]);
+        let place = section.place("topics");
+        let Some(taken) = one(&mut section, &name, &place) else { continue };
+        if let Some((other, stream)) = sources.iter().find_map(|other| other.shared(&taken)) {
+            let what = format!(
+                "stream {stream:?} is read by source {other:?} already: give one of them a \
+                 stream_prefix"
+            );
+            section.mistake(place, "topics", what);
+        }
+        sources.push(taken);
+    }
+    sources.into_iter().map(|taken| taken.source).collect()
+}
+
+struct Taken {
+    source: KafkaSettings,
+    names: Vec<String>,
+}
+
+impl Taken {
+    /// A stream that both deliver, as far as names tell; two patterns may still meet in a topic.
+    fn shared(&self, other: &Self) -> Option<(&str, String)> {
+        let stream = self.named_in(&other.source).or_else(|| other.named_in(&self.source))?;
+        Some((&self.source.name, stream))
+    }
+
+    fn named_in(&self, other: &KafkaSettings) -> Option<String> {
+        self.names.iter().map(|topic| self.source.stream(topic)).find(|stream| {
+            stream.strip_prefix(&other.stream_prefix).is_some_and(|topic| other.topics.take(topic))
+        })
+    }
+}
+
+fn one(section: &mut Section<'_>, name: &str, place: &Place) -> Option<Taken> {
+    let missing_brokers = section.place("brokers");
+    section.take_empty();
+    // Each is taken before any is missed, so that all mistakes are told.
+    section.text_with("kind", |kind| match kind {
+        "kafka" => Ok(()),
+        _ => Err(format!("{kind:?} is no kind of source: kafka is")),
+    });
+    let brokers = section.parsed::<String>("brokers").filter(|brokers| !brokers.is_empty());
+    let given = section.has("topics") || section.has("patterns");
+    let names = section.list("topics").unwrap_or_default();
+    let patterns = section.list_with("patterns", pattern).unwrap_or_default();
+    let exclude = section.list_with("exclude", pattern).unwrap_or_default();
+    let from = section.text_with("from", parse_from).unwrap_or_default();
+    let stream_prefix = section.parsed::<String>("stream_prefix").unwrap_or_default();
+    let metadata_interval = section.parsed::<Millis>("metadata_interval");
+    let properties = properties(section);
+
+    if brokers.is_none() {
+        let what = "needs brokers, as in brokers = \"host:9092\"";
+        section.mistake(missing_brokers, "brokers", what);
+    }
+    if names.is_empty() && patterns.is_empty() {
+        if !given {
+            section.mistake(place.clone(), "topics", "needs topics or patterns");
+        }
+        return None;
+    }
+    let topics = Topics::new(names.clone(), &patterns, &exclude).ok()?;
+    let metadata_interval = metadata_interval
+        .map_or(KafkaSettings::METADATA_INTERVAL, |Millis(millis)| Duration::from_millis(millis));
+    let source = KafkaSettings {
+        from,
+        stream_prefix,
+        metadata_interval,
+        properties,
+        ..KafkaSettings::new(name, &brokers?, topics)
+    };
+    Some(Taken { source, names })
+}
+
+/// Checks a pattern where it stands, so that a mistake names it.
+fn pattern(text: &str) -> Result<String, String> {
+    match Regex::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            // The lines before the last draw the pattern and point into it.
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            Err(format!("{text:?} is no pattern: {why}"))
+        }
+    }
+}
+
+fn properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    for (property, value, place) in section.texts("properties") {
+        if MANAGED.contains(&property.as_str()) {
+            let what = "the source sets this property itself: remove it";
+            section.mistake(place, &format!("properties.{property}"), what);
+        }
+        properties.insert(property, value);
+    }
+    properties
+}

@@ -1,0 +1,263 @@
+//! The configuration, parsed: what holds it is of good form.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use lacuna_core::{Limits, Settings, StreamSettings};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::layers::{ConfigError, Layers, Mistake, Place};
+use super::sources;
+use crate::cli::{Overrides, RunArgs, RunKafkaArgs, RunSource};
+use crate::duration::Millis;
+use crate::source::kafka::KafkaSettings;
+
+/// All that the sidecar is told before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The HTTP interface.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+    /// Whether streams are judged.
+    pub enabled: bool,
+    /// How those streams are judged that have no settings of their own.
+    pub default_stream: StreamSettings,
+    /// Those that have.
+    pub streams: BTreeMap<String, Stream>,
+    /// Threads that read and judge.
+    pub workers: usize,
+    /// What bounds the memory.
+    pub limits: Limits,
+    /// Where messages are read.
+    pub sources: Vec<KafkaSettings>,
+}
+
+/// The HTTP interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Longest body that may be posted, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// How lines are written.
+    pub format: LogFormat,
+    /// Which are.
+    pub level: Targets,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{text:?} is no format: text and json are")),
+        }
+    }
+}
+
+/// A stream with settings of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Whether it is judged.
+    pub enabled: bool,
+    /// How.
+    pub settings: StreamSettings,
+}
+
+impl Config {
+    /// What a command line asks for, over the file that it names and this environment.
+    pub fn load(
+        args: &RunArgs,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::embedded();
+        if let Some(path) = &args.config {
+            let file = path.display().to_string();
+            match fs::read_to_string(path) {
+                Ok(text) => layers.file(&file, &text),
+                Err(error) => {
+                    let place = Place::Flag("--config");
+                    let what = format!("cannot read {file}: {error}");
+                    return Err(ConfigError(vec![Mistake { place, key: String::new(), what }]));
+                }
+            }
+        }
+        layers.environment(environment);
+        match &args.source {
+            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, overrides })) => {
+                sources::flags(&mut layers, cluster, topics, from.as_deref());
+                override_with(&mut layers, overrides);
+            }
+            None => override_with(&mut layers, &args.overrides),
+        }
+        Self::parse(layers)
+    }
+
+    /// Reads the layers; everything that is wrong with them is told at once.
+    pub fn parse(mut layers: Layers) -> Result<Self, ConfigError> {
+        let config = Self::take(&mut layers);
+        layers.finish()?;
+        // A key that is neither there nor a mistake is one that the embedded file has lost.
+        config.ok_or_else(|| {
+            let what = "a key of the default configuration is missing".to_owned();
+            ConfigError(vec![Mistake { place: Place::Default, key: String::new(), what }])
+        })
+    }
+
+    /// How the engine is to judge.
+    #[must_use]
+    pub fn checker(&self, hash_seed: u64) -> Settings {
+        Settings {
+            default_stream: self.default_stream.clone(),
+            limits: self.limits.clone(),
+            hash_seed,
+        }
+    }
+
+    /// The settings of streams that have their own.
+    #[must_use]
+    pub fn stream_settings(&self) -> HashMap<String, StreamSettings> {
+        let own = self.streams.iter();
+        own.map(|(name, stream)| (name.clone(), stream.settings.clone())).collect()
+    }
+
+    /// `None`: something is missing, for which there is a mistake.
+    fn take(layers: &mut Layers) -> Option<Self> {
+        let mut section = layers.section(&["http"]);
+        let (listen, max_body_bytes) = (
+            section.text_with("listen", |text| {
+                text.parse().map_err(|_| {
+                    format!("{text:?} is not an address and port, as in 127.0.0.1:7117")
+                })
+            }),
+            section.number("max_body_bytes"),
+        );
+        let mut section = layers.section(&["log"]);
+        let (format, level) = (section.parsed("format"), section.text_with("level", level));
+        let mut section = layers.section(&["checking"]);
+        let (enabled, grace, clock_skew) = (
+            section.flag("enabled"),
+            section.parsed::<Millis>("grace"),
+            section.parsed::<Millis>("clock_skew"),
+        );
+        let default_stream = grace.zip(clock_skew).map(|(grace, clock_skew)| StreamSettings {
+            grace_ms: grace.0,
+            clock_skew_ms: clock_skew.0,
+            aliases: Vec::new(),
+        });
+        let workers = workers(layers);
+        let limits = limits(layers);
+        // These go on where something above is missing: their mistakes are told as well.
+        let streams = streams(layers, &default_stream.clone().unwrap_or_default());
+        let sources = sources::take(layers);
+        Some(Self {
+            http: Http { listen: listen?, max_body_bytes: max_body_bytes? },
+            log: Log { format: format?, level: level? },
+            enabled: enabled?,
+            default_stream: default_stream?,
+            streams,
+            workers: workers?,
+            limits: limits?,
+            sources,
+        })
+    }
+}
+
+/// Reads levels: `info`, or with some targets apart, `info,lacuna::findings=error`.
+fn level(text: &str) -> Result<Targets, String> {
+    for directive in text.split(',') {
+        // What has no level would be taken for a target that logs everything.
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        level.parse::<LevelFilter>().map_err(|_| {
+            format!("{level:?} is no level: off, error, warn, info, debug and trace are")
+        })?;
+    }
+    text.parse().map_err(|error| format!("{text:?} are no levels: {error}"))
+}
+
+fn override_with(layers: &mut Layers, overrides: &Overrides) {
+    let Overrides { listen, grace, clock_skew } = overrides;
+    layers.flag("--listen", &["http", "listen"], listen.as_ref());
+    layers.flag("--grace", &["checking", "grace"], grace.as_ref());
+    layers.flag("--clock-skew", &["checking", "clock_skew"], clock_skew.as_ref());
+}
+
+fn workers(layers: &mut Layers) -> Option<usize> {
+    let mut section = layers.section(&["engine"]);
+    let place = section.place("workers");
+    let workers = section.number("workers")?;
+    if (1..=256).contains(&workers) {
+        return Some(workers);
+    }
+    section.mistake(place, "workers", format!("{workers} is not 1 to 256"));
+    None
+}
+
+fn limits(layers: &mut Layers) -> Option<Limits> {
+    let mut section = layers.section(&["limits"]);
+    let counts = [
+        "lanes",
+        "partitions",
+        "evidence",
+        "duplicates",
+        "changes",
+        "cut_memory_bytes",
+        "read_times_bytes",
+        "retired",
+    ]
+    .map(|name| section.number(name));
+    let times = ["retire_closed", "retire_idle"].map(|name| section.parsed::<Millis>(name));
+    let [lanes, partitions, evidence, duplicates, changes, cut_memory, read_times, retired] =
+        counts;
+    let [retire_closed, retire_idle] = times;
+    Some(Limits {
+        lanes: lanes?,
+        partitions: partitions?,
+        evidence: evidence?,
+        duplicates: duplicates?,
+        changes: changes?,
+        cut_memory_bytes: cut_memory?,
+        read_times_bytes: read_times?,
+        retired: retired?,
+        retire_closed_ms: retire_closed?.0,
+        retire_idle_ms: retire_idle?.0,
+    })
+}
+
+fn streams(layers: &mut Layers, default: &StreamSettings) -> BTreeMap<String, Stream> {
+    let mut streams = BTreeMap::new();
+    for name in layers.names("stream") {
+        let mut section = layers.section(&["stream", &name]);
+        section.take_empty();
+        let enabled = section.flag("enabled").unwrap_or(true);
+        let grace = section.parsed::<Millis>("grace");
+        let clock_skew = section.parsed::<Millis>("clock_skew");
+        let settings = StreamSettings {
+            grace_ms: grace.map_or(default.grace_ms, |grace| grace.0),
+            clock_skew_ms: clock_skew.map_or(default.clock_skew_ms, |clock_skew| clock_skew.0),
+            aliases: section.list("aliases").unwrap_or_default(),
+        };
+        streams.insert(name, Stream { enabled, settings });
+    }
+    streams
+}

@@ -1,0 +1,288 @@
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use lacuna_core::report::Filter;
+use lacuna_core::totals::Totals;
+use lacuna_core::verdict::State;
+use rdkafka::error::KafkaError;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::time::sleep;
+
+use super::broker::{Broker, partitions_for};
+use super::plan::{Dice, Stream};
+use super::producer::{self, Held};
+use super::table::{self, Result as Outcome};
+use super::truth::{LostRange, Truth};
+use super::consumer;
+use crate::cli::{DemoArgs, Format};
+use crate::clock;
+use crate::engine::{Engine, EngineSettings, Stopped};
+use crate::exit::Exit;
+use crate::http::{Api, router};
+use crate::source::kafka::{self, From, KafkaSettings, OpenError, Topics};
+
+/// How long a number may be missing here before it is judged, ms.
+const GRACE_MS: u64 = 1_000;
+/// Messages where nothing else is asked for.
+const MESSAGES: u64 = 60_000;
+/// Fewest messages: below, faults would be too few to show anything.
+const LEAST: u64 = 1_000;
+/// Most messages: what the embedded broker keeps of them must fit into memory.
+const MOST: u64 = 2_000_000;
+/// How long the producers take for it, ms.
+const WITHIN_MS: u64 = 6_000;
+const PRODUCERS: [&str; 3] = ["demo-web", "demo-mobile", "demo-batch"];
+/// Longest wait for the engine to have found what was injected, ms.
+const PATIENCE_MS: u64 = 8_000;
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(100);
+/// After that, nothing more may be found for so long.
+const CALM: Duration = Duration::from_millis(GRACE_MS + 500);
+
+/// Why there is no demonstration.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// Wrong usage.
+    #[error("--messages {0}: {LEAST} to {MOST}")]
+    Messages(u64),
+    /// The embedded broker, or one of its clients, fails.
+    #[error("embedded broker: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The tap cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A worker of the engine has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The consumer is not handed what was written.
+    #[error("the consumer is handed nothing more, and the log goes on")]
+    Stuck,
+    /// A thread of the demonstration has ended early.
+    #[error("a thread of the demonstration has failed")]
+    Thread,
+    /// The system: threads, sockets, output.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl DemoError {
+    /// The exit that it earns.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Messages(_) => Exit::Usage,
+            Self::Kafka(_)
+            | Self::Open(_)
+            | Self::Stopped(_)
+            | Self::Stuck
+            | Self::Thread
+            | Self::Io(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Runs it, and writes the closing table, or JSON, to `out`. It ends well only if all that was
+/// injected was found, and nothing else.
+pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Exit, DemoError> {
+    let messages = args.messages.unwrap_or(MESSAGES);
+    if !(LEAST..=MOST).contains(&messages) {
+        return Err(DemoError::Messages(messages));
+    }
+    let seed = args.seed.unwrap_or_else(clock::now_ms);
+    let runtime = Runtime::new()?;
+    let broker = Broker::start()?;
+    let demo = Demo::start(&runtime, &broker, seed, messages, args.headless)?;
+    let outcome = demo.play(&runtime)?;
+    let exit = if outcome.is_exact() { Exit::DONE } else { Exit::Judged(1) };
+    match args.format {
+        Format::Text => table::write_text(out, &outcome)?,
+        Format::Json => table::write_json(out, &outcome)?,
+    }
+    out.flush()?;
+    if args.keep {
+        demo.say(format_args!("the page stays until it is interrupted"));
+        runtime.block_on(tokio::signal::ctrl_c())?;
+    }
+    runtime.block_on(demo.engine.drain())?;
+    Ok(exit)
+}
+
+struct Demo {
+    engine: Engine,
+    brokers: String,
+    seed: u64,
+    messages: u64,
+    partitions: [i32; 2],
+    headless: bool,
+}
+
+impl Demo {
+    fn start(
+        runtime: &Runtime,
+        broker: &Broker,
+        seed: u64,
+        messages: u64,
+        headless: bool,
+    ) -> Result<Self, DemoError> {
+        let partitions = [partitions_for(messages, 6), partitions_for(messages / 3, 4)];
+        for stream in Stream::ALL {
+            broker.create_topic(stream.topic(), partitions[stream as usize])?;
+        }
+        let brokers = broker.address();
+        let mut settings = EngineSettings::default();
+        settings.checker.default_stream.grace_ms = GRACE_MS;
+        let names = Stream::ALL.map(|stream| stream.topic().to_owned());
+        let mut topics = Topics::default();
+        topics.names = names.to_vec();
+        let mut kafka = KafkaSettings::new("demo", &brokers, topics);
+        kafka.from = From::Beginning;
+        kafka.metadata_interval = Duration::from_secs(1);
+        let engine = Engine::start(&settings, vec![kafka::open(kafka, &settings)?])?;
+        let demo = Self { engine, brokers, seed, messages, partitions, headless };
+        demo.serve(runtime, settings.checker.default_stream.clock_skew_ms)?;
+        runtime.block_on(demo.wait(|_| demo.engine.ready()))?;
+        Ok(demo)
+    }
+
+    /// Puts the page where a browser finds it.
+    fn serve(&self, runtime: &Runtime, clock_skew_ms: u64) -> Result<(), DemoError> {
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let router = router(Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms), 1 << 20);
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        self.say(format_args!("seed {}, {} messages", self.seed, self.messages));
+        self.say(format_args!("the report, live: http://{address}/"));
+        Ok(())
+    }
+
+    fn say(&self, what: std::fmt::Arguments<'_>) {
+        if !self.headless {
+            // Progress is for those who look; where nobody does, it is not missed.
+            drop(writeln!(io::stderr(), "{what}"));
+        }
+    }
+
+    fn play(&self, runtime: &Runtime) -> Result<Outcome, DemoError> {
+        let ends = Arc::new(OnceLock::new());
+        let consumer = {
+            let task = consumer::Task {
+                brokers: self.brokers.clone(),
+                partitions: self.partitions[Stream::Orders as usize],
+                dice: Dice::new(self.seed, PRODUCERS.len() as u64),
+                engine: self.engine.clone(),
+                runtime: runtime.handle().clone(),
+                producers: &PRODUCERS,
+                ends: ends.clone(),
+            };
+            thread::spawn(move || consumer::consume(task))
+        };
+        let (mut truth, late) = self.produce(runtime)?;
+        let of = |partition| truth.written.get(&(Stream::Orders, partition)).copied();
+        let orders: Vec<u64> = (0..self.partitions[Stream::Orders as usize])
+            .map(|partition| of(partition).unwrap_or(0))
+            .collect();
+        drop(ends.set(orders.clone()));
+        truth.add(consumer.join().map_err(|_| DemoError::Thread)??);
+
+        // What comes late comes after it was judged lost, and not before.
+        let lost = (truth.swallowed.len() + late.len()) as u128;
+        self.say(format_args!("all is sent but {} that come late", late.len()));
+        runtime.block_on(self.wait(|totals| totals.lost.undetermined == lost))?;
+        truth.add(producer::send_late(&self.brokers, late)?);
+
+        let injected = truth.totals();
+        runtime.block_on(async {
+            let deadline = clock::now_ms() + PATIENCE_MS;
+            loop {
+                // The group is asked for nothing more, and its view says so.
+                self.engine.observations(consumer::ends(&orders)).await?;
+                sleep(LOOK).await;
+                let equal = self.engine.totals().await? == injected;
+                if equal || clock::now_ms() > deadline {
+                    break;
+                }
+            }
+            sleep(CALM).await;
+            Ok::<_, Stopped>(())
+        })?;
+        let found = runtime.block_on(self.engine.totals())?;
+        let found_ranges = runtime.block_on(self.ranges())?;
+        let injected_ranges = truth.ranges();
+        let restarts = truth.restarts;
+        Ok(Outcome { injected, found, injected_ranges, found_ranges, restarts })
+    }
+
+    fn produce(&self, runtime: &Runtime) -> Result<(Truth, Vec<Held>), DemoError> {
+        let sent = Arc::new(AtomicU64::new(0));
+        let share = self.messages / PRODUCERS.len() as u64;
+        let threads: Vec<_> = (0_u64..)
+            .zip(PRODUCERS)
+            .map(|(index, name)| {
+                let task = producer::Task {
+                    brokers: self.brokers.clone(),
+                    name,
+                    dice: Dice::new(self.seed, index),
+                    messages: share,
+                    within_ms: WITHIN_MS,
+                    partitions: self.partitions,
+                    restarts: index == 1,
+                    loses_first: index == 0,
+                    sent: sent.clone(),
+                };
+                thread::spawn(move || producer::produce(task))
+            })
+            .collect();
+        while !threads.iter().all(thread::JoinHandle::is_finished) {
+            runtime.block_on(async { sleep(Duration::from_secs(1)).await });
+            let totals = runtime.block_on(self.engine.totals())?;
+            self.say(format_args!(
+                "sent {}, read {}, lost so far {}, repeated {}",
+                sent.load(Ordering::Relaxed),
+                totals.observed.valid,
+                totals.lost_sum(),
+                totals.duplicates_sum()
+            ));
+        }
+        let mut truth = Truth::default();
+        let mut late = Vec::new();
+        for thread in threads {
+            let outcome = thread.join().map_err(|_| DemoError::Thread)??;
+            truth.add(outcome.truth);
+            late.extend(outcome.late);
+        }
+        Ok((truth, late))
+    }
+
+    async fn ranges(&self) -> Result<BTreeSet<LostRange>, Stopped> {
+        let lost = |state| matches!(state, Some(State::Lost(_) | State::Missing));
+        let rows = self.engine.gaps(Filter::default(), Arc::new(lost), None, usize::MAX).await?;
+        let range = |row: lacuna_core::report::GapRow| LostRange {
+            view: row.view,
+            stream: row.stream,
+            partition: row.partition,
+            producer: row.producer,
+            epoch: row.epoch,
+            first: row.first,
+            last: row.last,
+            stage: match row.state {
+                Some(State::Lost(stage)) => Some(stage),
+                _ => None,
+            },
+        };
+        Ok(rows.into_iter().map(range).collect())
+    }
+
+    /// Until this holds, or patience ends: then the table shows what is not equal.
+    async fn wait(&self, holds: impl Fn(&Totals) -> bool) -> Result<(), Stopped> {
+        let deadline = clock::now_ms() + PATIENCE_MS;
+        while !holds(&self.engine.totals().await?) && clock::now_ms() < deadline {
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}

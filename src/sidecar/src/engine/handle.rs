@@ -1,0 +1,218 @@
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lacuna_core::MetricsRow;
+use lacuna_core::report::{DuplicateRow, Filter, GapRow, StreamRow};
+use lacuna_core::totals::Totals;
+use lacuna_core::verdict::State;
+use tokio::sync::oneshot;
+
+use super::merge;
+use super::settings::{EngineSettings, owner};
+use super::source::{Opened, Source, SourceStatus};
+use super::switch::Switch;
+use super::worker::{self, Worker};
+use crate::record::{Ledger, Line};
+
+/// Which states of a gap row are asked for; `None` is a recovered one.
+pub type Wanted = Arc<dyn Fn(Option<State>) -> bool + Send + Sync>;
+
+/// A worker has ended, by a defect: what it knew is gone, and half an answer would look like a
+/// whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a worker of the engine has ended: restart the process, and report its last log lines")]
+pub struct Stopped;
+
+/// The running engine, as those see it who ask. Clones talk to the same workers, which end when
+/// the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    workers: Arc<[worker::Handle]>,
+    sources: Arc<[Box<dyn Source>]>,
+    switch: Arc<Mutex<Switch>>,
+}
+
+impl Engine {
+    /// Starts the workers; each reads its taps from now on.
+    pub fn start(settings: &EngineSettings, opened: Vec<Opened>) -> io::Result<Self> {
+        let workers = settings.workers.max(1);
+        let mut sources = Vec::with_capacity(opened.len());
+        let mut taps: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for Opened { source, taps: own } in opened {
+            debug_assert_eq!(own.len(), workers, "a source has one tap for each worker");
+            sources.push(source);
+            for (worker, tap) in taps.iter_mut().zip(own) {
+                worker.push(tap);
+            }
+        }
+        let workers = taps
+            .into_iter()
+            .enumerate()
+            .map(|(index, taps)| Worker::spawn(index, settings, taps))
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            workers,
+            sources: sources.into(),
+            switch: Arc::new(Mutex::new(settings.switch.clone())),
+        })
+    }
+
+    /// The report's rows, by stream and view; `lanes` includes lane rows.
+    pub async fn report(&self, filter: Filter, lanes: bool) -> Result<Vec<StreamRow>, Stopped> {
+        let rows = self.all(move |worker| worker.checker.report(&filter, lanes)).await?;
+        Ok(merge::streams(rows))
+    }
+
+    /// The totals over all streams and views.
+    pub async fn totals(&self) -> Result<Totals, Stopped> {
+        if let [only] = &*self.workers {
+            return ask(only, |worker| worker.checker.totals()).await;
+        }
+        let parts = self
+            .all(|worker| {
+                let lanes = worker.checker.report(&Filter::default(), true);
+                (worker.checker.totals(), merge::producers(&lanes))
+            })
+            .await?;
+        Ok(merge::totals(parts))
+    }
+
+    /// Streams of which a ledger spoke and that no view looks at.
+    pub async fn unwatched_streams(&self) -> Result<Vec<String>, Stopped> {
+        Ok(merge::common(self.all(|worker| worker.checker.unwatched_streams()).await?))
+    }
+
+    /// Gap rows that `wanted` takes, newest first, at most `limit`, older than `before` (an `age`).
+    pub async fn gaps(
+        &self,
+        filter: Filter,
+        wanted: Wanted,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<GapRow>, Stopped> {
+        // A gap's age is the time of its opening, so those of all workers are one order already.
+        let rows = self
+            .all(move |worker| worker.checker.gaps(&filter, &*wanted, before, limit))
+            .await?;
+        Ok(merge::newest(rows, |row| row.age, limit))
+    }
+
+    /// Repeats, newest first, at most `limit`, older than `before` (an `age`).
+    pub async fn duplicates(
+        &self,
+        filter: Filter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<DuplicateRow>, Stopped> {
+        let ages = merge::Ages::of(self.workers.len());
+        let rows = self
+            .all(move |worker| {
+                let before = ages.before(worker.index, before);
+                let mut rows = worker.checker.duplicates(&filter, before, limit);
+                rows.iter_mut().for_each(|row| row.age = ages.global(worker.index, row.age));
+                rows
+            })
+            .await?;
+        Ok(merge::newest(rows, |row| row.age, limit))
+    }
+
+    /// One row of counters and gauges for each partition of each view.
+    pub async fn metrics(&self) -> Result<Vec<MetricsRow>, Stopped> {
+        let rows = self.all(|worker| worker.checker.metrics()).await?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// Takes lines, in order, at the time of their arrival.
+    pub async fn observations(&self, lines: Vec<Line<'static>>) -> Result<(), Stopped> {
+        let workers = self.workers.len();
+        let mut parts: Vec<Vec<Line<'static>>> = (0..workers).map(|_| Vec::new()).collect();
+        for line in lines {
+            match &line {
+                Line::At(place, _) => parts[owner(&place.stream, workers)].push(line),
+                // A stream's stamps may be judged in another one, its alias, of another worker.
+                Line::Ledger(_) => {
+                    for part in &mut parts {
+                        part.push(line.clone());
+                    }
+                }
+            }
+        }
+        for (worker, part) in self.workers.iter().zip(parts) {
+            if !part.is_empty() {
+                ask(worker, move |worker| worker.take(&part)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes ledger records, in order, at the time of their arrival.
+    pub async fn ledger(&self, records: Vec<Ledger<'static>>) -> Result<(), Stopped> {
+        self.observations(records.into_iter().map(Line::Ledger).collect()).await
+    }
+
+    /// Whether this stream is checked; without one: whether checking is on at all.
+    #[must_use]
+    pub fn checking(&self, stream: Option<&str>) -> bool {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner).is_on(stream)
+    }
+
+    /// Turns checking of one stream, or of all, off or on. While it is off nothing is judged; what
+    /// was open then, and what passes, is unknown (paused).
+    pub async fn set_checking(&self, stream: Option<String>, on: bool) -> Result<(), Stopped> {
+        let switch = {
+            let mut switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
+            switch.set(stream, on);
+            switch.clone()
+        };
+        self.all(move |worker| worker.switch(switch.clone())).await?;
+        Ok(())
+    }
+
+    /// How the sources are.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.sources.iter().map(|source| source.status()).collect()
+    }
+
+    /// Whether every source has begun to watch what it found first; stays true.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.sources.iter().all(|source| source.status().ready)
+    }
+
+    /// Stops reading, after the piece in hand. Questions are still answered.
+    pub async fn drain(&self) -> Result<(), Stopped> {
+        self.all(Worker::drain).await?;
+        Ok(())
+    }
+
+    async fn all<T, F>(&self, question: F) -> Result<Vec<T>, Stopped>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Worker) -> T + Clone + Send + 'static,
+    {
+        // All are asked before the first answer is awaited, so they work side by side.
+        let asked: Vec<_> =
+            self.workers.iter().map(|worker| ask(worker, question.clone())).collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for answer in asked {
+            answers.push(answer.await?);
+        }
+        Ok(answers)
+    }
+}
+
+fn ask<T: Send + 'static>(
+    worker: &worker::Handle,
+    question: impl FnOnce(&mut Worker) -> T + Send + 'static,
+) -> impl Future<Output = Result<T, Stopped>> {
+    let (answer, answered) = oneshot::channel();
+    let sent = worker.send(Box::new(move |worker| {
+        // Who asked may have gone away meanwhile.
+        drop(answer.send(question(worker)));
+    }));
+    async move {
+        sent?;
+        answered.await.map_err(|_| Stopped)
+    }
+}

@@ -1,0 +1,54 @@
+use std::collections::HashMap;
+
+use lacuna_core::{Settings, StreamSettings, stamp};
+
+use super::switch::Switch;
+
+/// What the engine is started with.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Worker threads, at least one. A stream belongs to one of them.
+    pub workers: usize,
+    /// For every checker; its limits are for all workers together.
+    pub checker: Settings,
+    /// Streams with settings of their own, by name.
+    pub streams: HashMap<String, StreamSettings>,
+    /// What is checked from the start.
+    pub switch: Switch,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            checker: Settings::default(),
+            streams: HashMap::new(),
+            switch: Switch::default(),
+        }
+    }
+}
+
+impl EngineSettings {
+    /// The settings of one worker's checker: its share of every limit.
+    pub(super) fn share(&self) -> Settings {
+        let workers = self.workers.max(1);
+        let mut settings = self.checker.clone();
+        let limits = &mut settings.limits;
+        for limit in [
+            &mut limits.lanes,
+            &mut limits.evidence,
+            &mut limits.duplicates,
+            &mut limits.changes,
+            &mut limits.cut_memory_bytes,
+            &mut limits.partitions,
+        ] {
+            *limit = limit.div_ceil(workers);
+        }
+        settings
+    }
+}
+
+/// The worker that owns this stream. The stream's origin spreads as well as any hash.
+pub(super) fn owner(stream: &str, workers: usize) -> usize {
+    stamp::origin(stream) as usize % workers.max(1)
+}

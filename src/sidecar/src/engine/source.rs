@@ -1,0 +1,60 @@
+use std::fmt::Debug;
+use std::time::Duration;
+
+use lacuna_core::Checker;
+
+use super::settings::EngineSettings;
+use super::switch::Switch;
+
+/// One configured connection, as those see it who ask how it is.
+pub trait Source: Debug + Send + Sync {
+    /// How it is now.
+    fn status(&self) -> SourceStatus;
+}
+
+/// How a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Its configured name.
+    pub name: String,
+    /// What it reads from, as `kafka`.
+    pub kind: &'static str,
+    /// Whether it can read now.
+    pub up: bool,
+    /// Whether it has begun to watch what it found first; stays true.
+    pub ready: bool,
+    /// Messages that the broker holds and the source has not read, as far as it knows.
+    pub lag: u64,
+    /// Partitions that it watches.
+    pub partitions: usize,
+    /// What went wrong last, while it is not up.
+    pub error: Option<String>,
+}
+
+/// A source's end inside one worker: it turns what the broker gives into what contracts §3
+/// describes and hands that to the worker's checker, on the worker's thread.
+pub trait Tap: Debug + Send {
+    /// Takes a bounded piece of what has come, and waits at most `wait` for the first of it.
+    /// True: there was something, ask again soon.
+    fn read(&mut self, checker: &mut Checker, wait: Duration) -> bool;
+
+    /// The switch has moved: pauses what is off now, watches again what is on again.
+    fn switch(&mut self, checker: &mut Checker, switch: &Switch);
+}
+
+/// A source that is connected: its face, and one tap for each worker.
+#[derive(Debug)]
+pub struct Opened {
+    /// For those who ask.
+    pub source: Box<dyn Source>,
+    /// One for each worker, in order; tap *i* reads only streams that worker *i* owns.
+    pub taps: Vec<Box<dyn Tap>>,
+}
+
+impl EngineSettings {
+    /// The worker that owns this stream.
+    #[must_use]
+    pub fn owner(&self, stream: &str) -> usize {
+        super::settings::owner(stream, self.workers)
+    }
+}

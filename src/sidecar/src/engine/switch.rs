@@ -1,0 +1,55 @@
+use std::collections::BTreeSet;
+
+/// What is checked: everything, but for the streams that are switched off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    all: bool,
+    off: BTreeSet<String>,
+}
+
+impl Default for Switch {
+    /// Everything is checked.
+    fn default() -> Self {
+        Self { all: true, off: BTreeSet::new() }
+    }
+}
+
+impl Switch {
+    /// Whether this stream is checked; without one: whether checking is on at all.
+    #[must_use]
+    pub fn is_on(&self, stream: Option<&str>) -> bool {
+        self.all && stream.is_none_or(|stream| !self.off.contains(stream))
+    }
+
+    /// Turns one stream, or all of it, on or off. A stream that was turned off by its name stays
+    /// off when all is turned on.
+    pub fn set(&mut self, stream: Option<String>, on: bool) {
+        match (stream, on) {
+            (None, on) => self.all = on,
+            (Some(stream), true) => {
+                self.off.remove(&stream);
+            }
+            (Some(stream), false) => {
+                self.off.insert(stream);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_turned_off_by_name_stays_off() {
+        let mut switch = Switch::default();
+        switch.set(Some("orders".to_owned()), false);
+        assert!(switch.is_on(None) && switch.is_on(Some("bills")) && !switch.is_on(Some("orders")));
+        switch.set(None, false);
+        assert!(!switch.is_on(None) && !switch.is_on(Some("bills")));
+        switch.set(None, true);
+        assert!(switch.is_on(Some("bills")) && !switch.is_on(Some("orders")));
+        switch.set(Some("orders".to_owned()), true);
+        assert!(switch.is_on(Some("orders")));
+    }
+}

@@ -1,0 +1,187 @@
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use lacuna_core::{Checker, PartitionId, Watch};
+
+use super::findings::Findings;
+use super::handle::Stopped;
+use super::settings::EngineSettings;
+use super::source::Tap;
+use super::switch::Switch;
+use crate::clock;
+use crate::record::{Event, Line, Place};
+
+/// Longest wait for a message before questions are looked at again.
+const WAIT: Duration = Duration::from_millis(20);
+/// How often what is due is judged and logged, ms.
+const SWEEP_EVERY_MS: u64 = 100;
+/// Lanes or gaps looked at in one sweep, between two reads.
+const SWEEP_BUDGET: usize = 10_000;
+
+type Task = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// The way to a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Handle(Sender<Task>);
+
+impl Handle {
+    pub(super) fn send(&self, task: Task) -> Result<(), Stopped> {
+        self.0.send(task).map_err(|_| Stopped)
+    }
+}
+
+/// What one thread owns.
+pub(super) struct Worker {
+    pub(super) index: usize,
+    pub(super) checker: Checker,
+    taps: Vec<Box<dyn Tap>>,
+    /// Partitions that others observe and report here.
+    places: HashMap<Place<'static>, Reported, foldhash::fast::RandomState>,
+    switch: Switch,
+    findings: Findings,
+    swept_at: u64,
+}
+
+struct Reported {
+    id: PartitionId,
+    on: bool,
+}
+
+impl Worker {
+    pub(super) fn spawn(
+        index: usize,
+        settings: &EngineSettings,
+        taps: Vec<Box<dyn Tap>>,
+    ) -> io::Result<Handle> {
+        let mut checker = Checker::new(settings.share());
+        for (stream, own) in &settings.streams {
+            checker.configure(stream, own.clone());
+        }
+        let mut worker = Self {
+            index,
+            checker,
+            taps,
+            places: HashMap::default(),
+            switch: Switch::default(),
+            findings: Findings::default(),
+            swept_at: clock::now_ms(),
+        };
+        worker.switch(settings.switch.clone());
+        let (sender, tasks) = mpsc::channel();
+        thread::Builder::new()
+            .name(format!("lacuna-worker-{index}"))
+            .spawn(move || worker.run(&tasks))?;
+        Ok(Handle(sender))
+    }
+
+    fn run(mut self, tasks: &Receiver<Task>) {
+        let mut busy = true;
+        loop {
+            loop {
+                match tasks.try_recv() {
+                    Ok(task) => task(&mut self),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            busy = if self.taps.is_empty() {
+                match tasks.recv_timeout(WAIT) {
+                    Ok(task) => task(&mut self),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                false
+            } else {
+                self.read(if busy { Duration::ZERO } else { WAIT })
+            };
+            busy |= self.sweep();
+        }
+    }
+
+    fn read(&mut self, wait: Duration) -> bool {
+        let mut busy = false;
+        let mut wait = wait;
+        for tap in &mut self.taps {
+            busy |= tap.read(&mut self.checker, wait);
+            if busy {
+                wait = Duration::ZERO;
+            }
+        }
+        busy
+    }
+
+    /// True: there is more to do.
+    fn sweep(&mut self) -> bool {
+        let now = clock::now_ms();
+        if now < self.swept_at + SWEEP_EVERY_MS {
+            return false;
+        }
+        let more = self.checker.sweep(now, SWEEP_BUDGET);
+        if !more {
+            self.swept_at = now;
+            self.findings.log(&mut self.checker);
+        }
+        more
+    }
+
+    /// Takes lines that others observed, at the time of their arrival.
+    pub(super) fn take(&mut self, lines: &[Line<'static>]) {
+        let now = clock::now_ms();
+        for line in lines {
+            match line {
+                Line::At(place, event) => self.take_event(place, event, now),
+                Line::Ledger(ledger) => {
+                    // Parsing has validated it.
+                    let taken = self.checker.ledger(&ledger.record(), Some(now));
+                    debug_assert!(taken.is_ok(), "a ledger that was parsed is of good form");
+                }
+            }
+        }
+    }
+
+    fn take_event(&mut self, place: &Place<'static>, event: &Event<'static>, now: u64) {
+        let reported = match self.places.get(place) {
+            Some(reported) => reported,
+            None => {
+                let Place { view, stream, partition } = place;
+                let Some(id) = self.checker.partition(view, stream, partition) else {
+                    tracing::warn!(%stream, %partition, "more partitions than limits.partitions");
+                    return;
+                };
+                let on = self.switch.is_on(Some(stream));
+                self.places.entry(place.clone()).or_insert(Reported { id, on })
+            }
+        };
+        if reported.on {
+            event.apply(&mut self.checker, reported.id, Some(now));
+        }
+    }
+
+    /// Pauses what is off now, and watches again what is on again.
+    pub(super) fn switch(&mut self, switch: Switch) {
+        let at = clock::now_ms();
+        for tap in &mut self.taps {
+            tap.switch(&mut self.checker, &switch);
+        }
+        for (place, reported) in &mut self.places {
+            let on = switch.is_on(Some(&place.stream));
+            if on && !reported.on {
+                self.checker.watch(reported.id, &Watch { at, ..Watch::default() });
+            } else if !on && reported.on {
+                self.checker.pause(reported.id, at);
+            }
+            reported.on = on;
+        }
+        self.switch = switch;
+    }
+
+    /// Stops reading.
+    pub(super) fn drain(&mut self) {
+        self.taps.clear();
+        while self.checker.sweep(clock::now_ms(), SWEEP_BUDGET) {}
+        self.findings.log(&mut self.checker);
+    }
+}

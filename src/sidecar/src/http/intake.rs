@@ -1,0 +1,80 @@
+//! `POST /v1/observations` and `/v1/ledger`: a body is taken as a whole, or not at all.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::batches::{Batch, Known};
+use super::problem::Problem;
+use super::report::json;
+use super::router::Api;
+use crate::record::{Ledger, Line, LineError, Lines};
+
+#[derive(Serialize)]
+struct Taken {
+    v: u8,
+    /// Lines that were taken by this request.
+    taken: usize,
+    /// It had been taken before, so that nothing was by this one.
+    repeated: bool,
+}
+
+pub(super) async fn observations(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let batch = headers.get("lacuna-batch").map(Batch::read).transpose()?;
+    let lines = lines(&body?, |text| Line::parse(text).map(Line::into_owned))?;
+    let taken = lines.len();
+    let Some(batch) = batch else {
+        api.engine.observations(lines).await?;
+        return json(&Taken { v: 1, taken, repeated: false });
+    };
+    // Held until it is taken: the same batch may come twice at the same time.
+    let mut batches = api.batches.lock().await;
+    match batches.look_up(&batch)? {
+        Known::Taken => json(&Taken { v: 1, taken: 0, repeated: true }),
+        Known::New => {
+            api.engine.observations(lines).await?;
+            batches.note(batch);
+            json(&Taken { v: 1, taken, repeated: false })
+        }
+    }
+}
+
+pub(super) async fn ledger(
+    State(api): State<Api>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let records = lines(&body?, |text| Ledger::parse(text).map(Ledger::into_owned))?;
+    let taken = records.len();
+    api.engine.ledger(records).await?;
+    json(&Taken { v: 1, taken, repeated: false })
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+/// All lines of a body, or the first that is not of the form.
+fn lines<T>(body: &[u8], parse: impl Fn(&[u8]) -> Result<T, LineError>) -> Result<Vec<T>, Problem> {
+    let mut lines = Lines::new(body);
+    let mut parsed = Vec::new();
+    loop {
+        let line = match lines.next_line() {
+            Ok(Some(text)) => parse(text),
+            Ok(None) => return Ok(parsed),
+            Err(error) => return Err(Problem::line(lines.number(), error)),
+        };
+        match line {
+            Ok(line) => parsed.push(line),
+            Err(error) => return Err(Problem::line(lines.number(), error)),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The HTTP interface (contracts §6).
+
+mod batches;
+mod checking;
+mod findings;
+mod health;
+mod intake;
+mod problem;
+mod query;
+mod report;
+mod router;
+
+pub use problem::Problem;
+pub use router::{Api, router};

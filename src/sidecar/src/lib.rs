@@ -1,0 +1,24 @@
+//! The sidecar: reads what a broker stored, is told what was observed elsewhere, and says which
+//! messages were lost or repeated.
+//!
+//! What judges is `lacuna-core`; this crate brings it observations, and its verdicts to people
+//! and programs.
+
+pub mod audit;
+pub mod app;
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod duration;
+pub mod engine;
+mod exit;
+pub mod http;
+mod log;
+mod metrics;
+pub mod record;
+pub mod report;
+pub mod source;
+
+pub use exit::Exit;

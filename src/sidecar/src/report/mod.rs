@@ -1,0 +1,13 @@
+//! The report of contracts §6, for programs and for people.
+
+mod counts;
+mod json;
+mod rows;
+mod text;
+mod write;
+
+pub use counts::Counts;
+pub use json::{Depth, Document, Header};
+pub use rows::{DuplicateJson, GapJson, gap_state, open, parse_state};
+pub use text::{Text, write_text};
+pub use write::write_report;

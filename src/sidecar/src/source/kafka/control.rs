@@ -1,0 +1,337 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+
+use super::client::{Client, offsets};
+use super::settings::{From, KafkaSettings};
+use crate::clock;
+use crate::engine::{EngineSettings, Source, SourceStatus};
+
+/// Longest wait for the broker's answer.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause between tries while the broker is away or partitions wait for a leader, ms.
+const RETRY_MS: u64 = 500;
+/// Longest wait for a note before librdkafka's events are looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What the control thread tells a tap. A partition's number is the order of its start.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Watch this partition from this offset on.
+    Start { topic: Arc<str>, partition: i32, offset: u64, from_start: bool },
+    /// Where the logs of these partitions ended; `None`: no answer. Times are ms since the epoch.
+    Ends { asked: u64, answered: u64, ends: Vec<(usize, Option<u64>)> },
+    /// The log holds `start` to `end` only; go on there.
+    GoOn { number: usize, start: u64, end: u64 },
+}
+
+/// What a tap tells the control thread.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// Something waits to be judged at the ends of these partitions.
+    Ask(Vec<usize>),
+    /// The offset that comes next is not in the log.
+    Gone(usize),
+    /// Something that a person must know.
+    Trouble(String),
+}
+
+/// What both sides and those who ask see.
+#[derive(Debug)]
+pub(super) struct Shared {
+    name: String,
+    state: Mutex<State>,
+    /// Of each tap: lag in messages, and partitions.
+    pub(super) reading: Vec<(AtomicU64, AtomicUsize)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    up: bool,
+    ready: bool,
+    error: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn new(name: &str, taps: usize) -> Self {
+        let reading = (0..taps).map(|_| Default::default()).collect();
+        Self { name: name.to_owned(), state: Mutex::default(), reading }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn up(&self) {
+        let was = self.with(|state| {
+            state.error = None;
+            std::mem::replace(&mut state.up, true)
+        });
+        if !was {
+            tracing::info!(source = self.name, "reads");
+        }
+    }
+
+    fn down(&self, error: &dyn ToString) {
+        let error = error.to_string();
+        let news = self.with(|state| {
+            let known = !state.up && state.error.is_some();
+            state.up = false;
+            state.error = Some(error.clone());
+            !known
+        });
+        if news {
+            tracing::warn!(source = self.name, error, "cannot read, and goes on where it was");
+        }
+    }
+
+}
+
+impl Source for Arc<Shared> {
+    fn status(&self) -> SourceStatus {
+        let lag = self.reading.iter().map(|(lag, _)| lag.load(Ordering::Relaxed)).sum();
+        let partitions = self.reading.iter().map(|(_, n)| n.load(Ordering::Relaxed)).sum();
+        let (up, ready, error) = self.with(|s| (s.up, s.ready, s.error.clone()));
+        SourceStatus { name: self.name.clone(), kind: "kafka", up, ready, lag, partitions, error }
+    }
+}
+
+/// Where a partition's reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    Beginning,
+    End,
+    Time(u64),
+}
+
+/// The thread that looks for topics and asks the broker for offsets, so that no tap has to wait.
+pub(super) struct Control {
+    client: Arc<Client>,
+    settings: KafkaSettings,
+    owners: EngineSettings,
+    shared: Arc<Shared>,
+    notes: Receiver<(usize, Note)>,
+    orders: Vec<Sender<Order>>,
+    /// Of each tap: its partitions, in the order of their starts.
+    started: Vec<Vec<(Arc<str>, i32)>>,
+    known: HashSet<(Arc<str>, i32)>,
+    /// Known, and not started yet.
+    waiting: Vec<(Arc<str>, i32, Begin)>,
+    /// Started partitions whose next offset is not in the log, by tap and number.
+    gone: Vec<(usize, usize)>,
+    first_look: bool,
+}
+
+impl Control {
+    pub(super) fn new(
+        client: Arc<Client>,
+        settings: KafkaSettings,
+        owners: EngineSettings,
+        shared: Arc<Shared>,
+        notes: Receiver<(usize, Note)>,
+        orders: Vec<Sender<Order>>,
+    ) -> Self {
+        let started = orders.iter().map(|_| Vec::new()).collect();
+        Self {
+            client,
+            settings,
+            owners,
+            shared,
+            notes,
+            orders,
+            started,
+            known: HashSet::new(),
+            waiting: Vec::new(),
+            gone: Vec::new(),
+            first_look: true,
+        }
+    }
+
+    /// Until the last tap is gone.
+    pub(super) fn run(mut self) {
+        let interval = u64::try_from(self.settings.metadata_interval.as_millis());
+        let interval = interval.unwrap_or(u64::MAX);
+        let (mut look_at, mut retry_at) = (0, 0);
+        loop {
+            match self.notes.recv_timeout(TICK) {
+                Ok((tap, Note::Ask(numbers))) => self.tell_ends(tap, &numbers),
+                Ok((tap, Note::Gone(number))) => self.gone.push((tap, number)),
+                Ok((_, Note::Trouble(what))) => {
+                    tracing::warn!(source = self.settings.name, "{what}");
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.serve_events();
+            let now = clock::now_ms();
+            if now >= look_at {
+                let seen = self.look();
+                look_at = clock::now_ms() + if seen { interval } else { RETRY_MS.min(interval) };
+            }
+            if now >= retry_at {
+                self.start_waiting();
+                self.find_gone();
+                retry_at = clock::now_ms() + RETRY_MS;
+            }
+        }
+    }
+
+    /// What librdkafka has to say that concerns no partition.
+    fn serve_events(&self) {
+        while let Some(event) = self.client.poll(Duration::ZERO) {
+            if let Err(error) = event {
+                let all = Some(RDKafkaErrorCode::AllBrokersDown);
+                if error.rdkafka_error_code() == all {
+                    self.shared.down(&error);
+                } else {
+                    tracing::debug!(source = self.settings.name, %error);
+                }
+            }
+        }
+    }
+
+    /// Looks for topics and partitions; false: the broker did not answer.
+    fn look(&mut self) -> bool {
+        let found = match self.fetch_partitions() {
+            Ok(found) => found,
+            Err(error) => {
+                self.shared.down(&error);
+                return false;
+            }
+        };
+        self.shared.up();
+        let begin = match self.settings.from {
+            // What was not there at the first look is watched from its first message.
+            _ if !self.first_look => Begin::Beginning,
+            From::Beginning => Begin::Beginning,
+            From::End => Begin::End,
+            From::Time(time) => Begin::Time(time),
+        };
+        for (topic, count) in found {
+            for partition in 0..count {
+                if self.known.insert((topic.clone(), partition)) {
+                    self.waiting.push((topic.clone(), partition, begin));
+                }
+            }
+        }
+        self.first_look = false;
+        true
+    }
+
+    fn fetch_partitions(&self) -> KafkaResult<Vec<(Arc<str>, i32)>> {
+        let mut found = Vec::new();
+        let mut look = |topic: Option<&str>| {
+            let metadata = self.client.fetch_metadata(topic, TIMEOUT)?;
+            for topic in metadata.topics() {
+                let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+                if topic.error().is_none() && self.settings.topics.take(topic.name()) {
+                    found.push((Arc::from(topic.name()), count));
+                }
+            }
+            Ok::<(), KafkaError>(())
+        };
+        match self.settings.topics.only_names() {
+            Some(names) => names.iter().try_for_each(|name| look(Some(name)))?,
+            None => look(None)?,
+        }
+        Ok(found)
+    }
+
+    /// Finds where the waiting partitions begin, and has them read.
+    fn start_waiting(&mut self) {
+        let mut kinds: Vec<Begin> = Vec::new();
+        for &(_, _, begin) in &self.waiting {
+            if !kinds.contains(&begin) {
+                kinds.push(begin);
+            }
+        }
+        for begin in kinds {
+            let waiting = std::mem::take(&mut self.waiting);
+            let (these, others): (Vec<_>, _) =
+                waiting.into_iter().partition(|&(_, _, other)| other == begin);
+            self.waiting = others;
+            let places: Vec<_> = these.iter().map(|(topic, p, _)| (&**topic, *p)).collect();
+            let of = match begin {
+                Begin::Beginning => Offset::Beginning,
+                Begin::End => Offset::End,
+                Begin::Time(time) => Offset::Offset(i64::try_from(time).unwrap_or(i64::MAX)),
+            };
+            let answers = match offsets(&self.client, &places, of, TIMEOUT) {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.shared.down(&error);
+                    HashMap::new()
+                }
+            };
+            let answers: Vec<_> =
+                places.iter().map(|place| answers.get(place).copied()).collect();
+            for ((topic, partition, begin), answer) in these.into_iter().zip(answers) {
+                match answer {
+                    Some(Some(offset)) => self.start(topic, partition, begin, offset),
+                    // Nothing is as new as that time.
+                    Some(None) => self.waiting.push((topic, partition, Begin::End)),
+                    None => self.waiting.push((topic, partition, begin)),
+                }
+            }
+        }
+        if !self.first_look && self.waiting.is_empty() {
+            self.shared.with(|state| state.ready = true);
+        }
+    }
+
+    fn start(&mut self, topic: Arc<str>, partition: i32, begin: Begin, offset: u64) {
+        let tap = self.owners.owner(&self.settings.stream(&topic));
+        self.started[tap].push((topic.clone(), partition));
+        // An empty log at offset 0 is watched from its first message, wherever reading begins.
+        let from_start = begin == Begin::Beginning || offset == 0;
+        self.order(tap, Order::Start { topic, partition, offset, from_start });
+    }
+
+    fn tell_ends(&self, tap: usize, numbers: &[usize]) {
+        let asked = clock::now_ms();
+        let started = &self.started[tap];
+        let places: Vec<_> =
+            numbers.iter().map(|&number| (&*started[number].0, started[number].1)).collect();
+        let answers = match offsets(&self.client, &places, Offset::End, TIMEOUT) {
+            Ok(answers) => {
+                self.shared.up();
+                answers
+            }
+            Err(error) => {
+                self.shared.down(&error);
+                HashMap::new()
+            }
+        };
+        let end = |place| answers.get(place).copied().flatten();
+        let ends = numbers.iter().zip(&places).map(|(&number, place)| (number, end(place))).collect();
+        self.order(tap, Order::Ends { asked, answered: clock::now_ms(), ends });
+    }
+
+    /// Finds what the logs hold from which the next offset has gone.
+    fn find_gone(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        for (tap, number) in gone {
+            let (topic, partition) = &self.started[tap][number];
+            let place = (&**topic, *partition);
+            let ask = |of| {
+                let answer = offsets(&self.client, &[place], of, TIMEOUT).ok()?;
+                answer.get(&place).copied().flatten()
+            };
+            match (ask(Offset::Beginning), ask(Offset::End)) {
+                (Some(start), Some(end)) => self.order(tap, Order::GoOn { number, start, end }),
+                _ => self.gone.push((tap, number)),
+            }
+        }
+    }
+
+    fn order(&self, tap: usize, order: Order) {
+        // A tap that has gone has no use for it.
+        drop(self.orders[tap].send(order));
+    }
+}

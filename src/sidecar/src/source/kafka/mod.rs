@@ -1,0 +1,28 @@
+//! The Kafka source: a tap on the log that no consumer group knows of.
+//!
+//! A connection has one control thread, which finds topics and asks the broker for offsets, and one
+//! [`Tap`](crate::engine::Tap) in every worker of the engine, which reads. They talk in batches of
+//! orders and notes; per message the tap's own thread does everything, with nothing shared.
+//!
+//! ```text
+//!              ┌ control thread ┐  notes: ask for ends, a position is gone   ┌ worker ───────────┐
+//!  brokers ────┤ metadata,      │◄───────────────────────────────────────────┤ tap ──► checker   │
+//!     │        │ ListOffsets    ├───────────────────────────────────────────►│  ▲                │
+//!     │        └────────────────┘  orders: start here, ends, go on there     └──┼────────────────┘
+//!     └──────────────────────── batch queue (librdkafka) ───────────────────────┘
+//! ```
+
+mod batch;
+mod client;
+mod control;
+mod open;
+mod range;
+mod settings;
+mod tap;
+mod topics;
+
+pub use client::{MANAGED, OpenError};
+pub use open::open;
+pub use range::{Bound, Progress, Range, RangeError, read as read_range};
+pub use settings::{From, KafkaSettings};
+pub use topics::Topics;

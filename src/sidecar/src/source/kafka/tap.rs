@@ -1,0 +1,379 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use lacuna_core::verdict::Cause;
+use lacuna_core::{Checker, Observation, PartitionId, StreamSettings, Watch};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::batch::{Key, Message, Queue};
+use super::control::{Note, Order, Shared};
+use crate::clock;
+use crate::engine::{self, Switch};
+
+/// The log, as a view.
+const VIEW: &str = "log";
+/// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
+pub(super) const STALL_MS: u64 = 1000;
+/// How often the broker is asked for ends, where something waits for them.
+const ASK_EVERY_MS: u64 = 500;
+
+/// A worker's part of the source: reads its partitions and hands them to the checker.
+#[derive(Debug)]
+pub(super) struct Tap {
+    /// Which of the source's taps it is.
+    index: usize,
+    queue: Queue,
+    orders: Receiver<Order>,
+    notes: Sender<(usize, Note)>,
+    shared: Arc<Shared>,
+    streams: Streams,
+    switch: Switch,
+    slots: Vec<Slot>,
+    by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
+    /// By the control thread's number; `None`: could not be started.
+    by_number: Vec<Option<usize>>,
+    /// Slots with an end that is not reached yet.
+    awaiting: Vec<usize>,
+    /// The control thread has not answered yet.
+    asking: bool,
+    asked_at: u64,
+    read_at: u64,
+}
+
+/// How a topic becomes a stream.
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    pub(super) prefix: String,
+    pub(super) default: StreamSettings,
+    pub(super) own: HashMap<String, StreamSettings>,
+}
+
+/// A partition that is read.
+#[derive(Debug)]
+struct Slot {
+    /// What the control thread calls it.
+    number: usize,
+    topic: Arc<str>,
+    partition: i32,
+    stream: Arc<str>,
+    key: Key,
+    id: PartitionId,
+    /// The offset that is read next.
+    next: u64,
+    /// When the last batch with something of it came.
+    read_at: u64,
+    /// It could not be read; its next record or end begins with a `watch`.
+    away: bool,
+    on: bool,
+    /// An end that the broker told, and when it was asked.
+    end: Option<(u64, u64)>,
+}
+
+impl Slot {
+    fn watch_on(&mut self, checker: &mut Checker, at: u64) {
+        self.away = false;
+        if self.on {
+            let position = Some(self.next);
+            checker.watch(self.id, &Watch { position, at, ..Watch::default() });
+        }
+    }
+}
+
+impl engine::Tap for Tap {
+    fn read(&mut self, checker: &mut Checker, wait: Duration) -> bool {
+        self.obey(checker);
+        let batch = self.queue.read(wait);
+        let count = batch.len();
+        let at = clock::now_ms();
+        let stalled = at.saturating_sub(self.read_at) > STALL_MS;
+        self.read_at = at;
+        let mut reading = Reading {
+            slots: &mut self.slots,
+            by_key: &self.by_key,
+            last: None,
+            failed: Vec::new(),
+            checker,
+            at,
+        };
+        if stalled {
+            reading.slots.iter_mut().for_each(|slot| slot.watch_on(reading.checker, at));
+        }
+        batch.for_each(|message| reading.take(message));
+        let failed = reading.failed;
+        for (key, error, text) in failed {
+            self.fail(key, error, &text);
+        }
+        self.reach_ends(checker);
+        if at >= self.asked_at + ASK_EVERY_MS {
+            self.asked_at = at;
+            self.ask(checker);
+        }
+        Queue::is_full(count)
+    }
+
+    fn switch(&mut self, checker: &mut Checker, switch: &Switch) {
+        let at = clock::now_ms();
+        for slot in &mut self.slots {
+            let on = switch.is_on(Some(&slot.stream));
+            if on && !slot.on {
+                slot.on = true;
+                slot.watch_on(checker, at);
+            } else if !on && slot.on {
+                slot.on = false;
+                slot.end = None;
+                checker.pause(slot.id, at);
+            }
+        }
+        self.switch = switch.clone();
+    }
+}
+
+/// One batch on its way into the checker.
+struct Reading<'a> {
+    slots: &'a mut [Slot],
+    by_key: &'a HashMap<Key, usize, foldhash::fast::RandomState>,
+    /// Messages come in runs of one partition.
+    last: Option<(Key, usize)>,
+    failed: Vec<(Key, RDKafkaErrorCode, String)>,
+    checker: &'a mut Checker,
+    at: u64,
+}
+
+impl Reading<'_> {
+    #[inline]
+    fn take(&mut self, message: &Message) {
+        let key = message.key();
+        let slot = match self.last {
+            Some((last, slot)) if last == key => slot,
+            _ => match self.turn_to(key) {
+                Some(slot) => slot,
+                None => return,
+            },
+        };
+        let slot = &mut self.slots[slot];
+        if let Some(error) = message.error() {
+            return match (error, message.offset()) {
+                // All below was passed, control records at the log's end too.
+                (RDKafkaErrorCode::PartitionEOF, Some(offset)) => slot.next = slot.next.max(offset),
+                _ => self.failed.push((key, error, message.error_text())),
+            };
+        }
+        let Some(position) = message.offset() else { return };
+        if slot.away {
+            slot.watch_on(self.checker, self.at);
+        }
+        slot.next = position + 1;
+        if slot.on {
+            let observation = Observation {
+                position: Some(position),
+                at: self.at,
+                time: message.time(),
+                stamp: message.stamp(),
+                redelivered: None,
+            };
+            self.checker.observe(slot.id, &observation);
+        }
+    }
+
+    fn turn_to(&mut self, key: Key) -> Option<usize> {
+        let slot = *self.by_key.get(&key)?;
+        self.last = Some((key, slot));
+        self.slots[slot].read_at = self.at;
+        Some(slot)
+    }
+}
+
+impl Tap {
+    pub(super) fn new(
+        index: usize,
+        queue: Queue,
+        orders: Receiver<Order>,
+        notes: Sender<(usize, Note)>,
+        shared: Arc<Shared>,
+        streams: Streams,
+    ) -> Self {
+        Self {
+            index,
+            queue,
+            orders,
+            notes,
+            shared,
+            streams,
+            switch: Switch::default(),
+            slots: Vec::new(),
+            by_key: HashMap::default(),
+            by_number: Vec::new(),
+            awaiting: Vec::new(),
+            asking: false,
+            asked_at: 0,
+            read_at: clock::now_ms(),
+        }
+    }
+
+    fn obey(&mut self, checker: &mut Checker) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Start { topic, partition, offset, from_start } => {
+                    let slot = self.start(checker, topic, partition, offset, from_start);
+                    self.by_number.push(slot);
+                }
+                Order::Ends { asked, answered, ends } => {
+                    self.asking = false;
+                    self.take_ends(asked, answered, &ends);
+                }
+                Order::GoOn { number, start, end } => self.go_on(checker, number, start, end),
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        checker: &mut Checker,
+        topic: Arc<str>,
+        partition: i32,
+        offset: u64,
+        from_start: bool,
+    ) -> Option<usize> {
+        let stream: Arc<str> = format!("{}{topic}", self.streams.prefix).into();
+        if !self.streams.prefix.is_empty() && !self.slots.iter().any(|slot| slot.topic == topic) {
+            // Its messages are stamped for the topic.
+            let settings = self.streams.own.get(&*stream).unwrap_or(&self.streams.default);
+            let mut settings = settings.clone();
+            settings.aliases.push(topic.to_string());
+            checker.configure(&stream, settings);
+        }
+        let Some(id) = checker.partition(VIEW, &stream, &partition.to_string()) else {
+            self.note(Note::Trouble(format!(
+                "{topic} [{partition}] is not watched: limits.partitions is reached"
+            )));
+            return None;
+        };
+        let key = match self.queue.start(&topic, partition, offset) {
+            Ok(key) => key,
+            Err(error) => {
+                self.note(Note::Trouble(format!("{topic} [{partition}] cannot be read: {error}")));
+                return None;
+            }
+        };
+        let on = self.switch.is_on(Some(&stream));
+        let at = clock::now_ms();
+        if on {
+            let position = Some(offset);
+            checker.watch(id, &Watch { from_start, position, at, ..Watch::default() });
+        }
+        let index = self.slots.len();
+        self.by_key.insert(key, index);
+        self.slots.push(Slot {
+            number: self.by_number.len(),
+            topic,
+            partition,
+            stream,
+            key,
+            id,
+            next: offset,
+            read_at: at,
+            away: false,
+            on,
+            end: None,
+        });
+        Some(index)
+    }
+
+    /// Ends are kept until what lies below them has been read.
+    fn take_ends(&mut self, asked: u64, answered: u64, ends: &[(usize, Option<u64>)]) {
+        for &(number, end) in ends {
+            let Some(index) = self.by_number[number] else { continue };
+            let slot = &mut self.slots[index];
+            // An answer that took long, while nothing came either: it could not be read.
+            let slow = answered.saturating_sub(asked) > STALL_MS && slot.read_at < asked;
+            slot.away |= slow || end.is_none();
+            if let (Some(end), true) = (end, slot.on)
+                && slot.end.replace((end, asked)).is_none()
+            {
+                self.awaiting.push(index);
+            }
+        }
+    }
+
+    fn reach_ends(&mut self, checker: &mut Checker) {
+        let slots = &mut self.slots;
+        self.awaiting.retain(|&index| {
+            let slot = &mut slots[index];
+            let Some((end, asked)) = slot.end else { return false };
+            if slot.next < end {
+                return true;
+            }
+            slot.end = None;
+            if slot.away {
+                // Readable again; this end is from before that was known, so the next one judges.
+                slot.watch_on(checker, clock::now_ms());
+            } else {
+                checker.end(slot.id, Some(end), asked);
+            }
+            false
+        });
+    }
+
+    fn ask(&mut self, checker: &Checker) {
+        let mut lag = 0;
+        let mut wanting = Vec::new();
+        for slot in &self.slots {
+            let high = self.queue.high_watermark(&slot.topic, slot.partition);
+            lag += high.map_or(0, |high| high.saturating_sub(slot.next));
+            if slot.on && slot.end.is_none() && checker.wants_end(slot.id) {
+                wanting.push(slot.number);
+            }
+        }
+        let (lags, partitions) = &self.shared.reading[self.index];
+        lags.store(lag, Ordering::Relaxed);
+        partitions.store(self.slots.len(), Ordering::Relaxed);
+        if !self.asking && !wanting.is_empty() {
+            self.asking = true;
+            self.note(Note::Ask(wanting));
+        }
+    }
+
+    fn fail(&mut self, key: Key, error: RDKafkaErrorCode, text: &str) {
+        let Some(&index) = self.by_key.get(&key) else { return };
+        self.slots[index].away = true;
+        let Slot { number, topic, partition, .. } = &self.slots[index];
+        self.note(if error == RDKafkaErrorCode::AutoOffsetReset {
+            Note::Gone(*number)
+        } else {
+            Note::Trouble(format!("{topic} [{partition}]: {text}"))
+        });
+    }
+
+    /// The offset to be read next is not in the log, which holds `start` to `end`.
+    fn go_on(&mut self, checker: &mut Checker, number: usize, start: u64, end: u64) {
+        let Some(index) = self.by_number[number] else { return };
+        let slot = &mut self.slots[index];
+        let at = clock::now_ms();
+        let missed = slot.next;
+        if missed < start {
+            if slot.on {
+                checker.absent(slot.id, missed, start - 1, Cause::Retention, at);
+            }
+            slot.next = start;
+        } else if missed > end {
+            if slot.on {
+                checker.cut(slot.id, end, at);
+            }
+            slot.next = end;
+        }
+        slot.away = false;
+        let (topic, partition, next) = (&slot.topic, slot.partition, slot.next);
+        tracing::warn!(%topic, partition, missed, next, "the log no longer holds what was next");
+        if let Err(error) = self.queue.restart(slot.key, next) {
+            self.note(Note::Trouble(format!("cannot read on: {error}")));
+        }
+    }
+
+    fn note(&self, note: Note) {
+        // The control thread lives as long as a tap does.
+        drop(self.notes.send((self.index, note)));
+    }
+}

@@ -1,0 +1,9 @@
+//! The sidecar from outside: its binary, its configuration, its HTTP interface.
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod run;

@@ -1,0 +1,113 @@
+//! `lacuna run` as a process: it listens, says where, drains on a signal, and its exit code says what
+//! was found.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use lacuna_core::stamp::Encoder;
+use serde_json::Value;
+
+/// A sidecar without sources, on a port of its own.
+struct Sidecar {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Sidecar {
+    fn start() -> Self {
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
+            .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
+            .env("LACUNA_LOG__FORMAT", "json")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let address = loop {
+            let line = line(&mut log).expect("it ended before it listened");
+            if line["message"] == "listening" {
+                break line["address"].as_str().unwrap().to_owned();
+            }
+        };
+        Self { child, log, address }
+    }
+
+    fn post(&self, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Sends the signal, and waits for the end: the last log line, and the exit code.
+    fn end(mut self, signal: &str) -> (Value, Option<i32>) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let mut last = Value::Null;
+        while let Some(line) = line(&mut self.log) {
+            last = line;
+        }
+        (last, self.child.wait().unwrap().code())
+    }
+}
+
+fn line(log: &mut BufReader<ChildStderr>) -> Option<Value> {
+    let mut text = String::new();
+    log.read_line(&mut text).unwrap();
+    (!text.is_empty()).then(|| serde_json::from_str(&text).unwrap())
+}
+
+fn messages(seqs: &[u64]) -> String {
+    let mut encoder = Encoder::new("p", 1, "orders", "0").unwrap();
+    let mut lines =
+        r#"{"watch":{"stream":"orders","partition":"0","from":"start","at":0}}"#.to_owned();
+    for &seq in seqs {
+        let stamp = String::from_utf8(encoder.encode(seq).to_vec()).unwrap();
+        lines += &format!(
+            "\n{{\"stream\":\"orders\",\"partition\":\"0\",\"at\":0,\"stamp\":\"{stamp}\"}}"
+        );
+    }
+    lines
+}
+
+#[test]
+fn it_drains_on_a_signal_and_ends_with_what_was_found() {
+    for (signal, seqs, code) in [
+        ("TERM", &[][..], 3),
+        ("INT", &[0, 1, 2], 0),
+        ("TERM", &[0, 1, 1], 1),
+        ("TERM", &[0, 2], 3),
+    ] {
+        let sidecar = Sidecar::start();
+        let answer = sidecar.post("/v1/observations", &messages(seqs));
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let (last, ended) = sidecar.end(signal);
+        assert_eq!((last["message"].as_str(), ended), (Some("ended"), Some(code)), "{last}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_2() {
+    let sidecar = Sidecar::start();
+    let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
+        .args([
+            "run",
+            "--config",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml"),
+        ])
+        .args(["--listen", &sidecar.address])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.starts_with(&format!("lacuna: cannot listen on {}: ", sidecar.address)), "{said}");
+    sidecar.end("TERM");
+}
