@@ -1,0 +1,11 @@
+//! Faulty traffic from a seed: producers, a broker's log, readers of it, and a clumsy postman for
+//! the ledger. What is injected is noted where it is injected.
+
+mod broker;
+mod knobs;
+mod producer;
+mod reader;
+mod scenario;
+
+pub use knobs::Knobs;
+pub use scenario::{Injected, Scenario, generate};

@@ -1,0 +1,24 @@
+//! A view of one partition: reads the log from some place on, and not always well.
+
+use crate::line::Place;
+
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    pub(super) place: Place,
+    pub(super) partition: usize,
+    /// The next position to read.
+    pub(super) next: usize,
+    /// The highest position read, and one.
+    pub(super) reached: usize,
+    /// Left for later: this view promises no order.
+    pub(super) deferred: Vec<usize>,
+    /// The step at which it begins.
+    pub(super) joins_at: u64,
+    pub(super) watching: bool,
+    pub(super) committed: bool,
+    pub(super) ordered: bool,
+    /// It does not read before this step.
+    pub(super) stalled_until: u64,
+    /// The log as it knows it.
+    pub(super) generation: u64,
+}

@@ -1,0 +1,147 @@
+//! One list of lines through both judges, and what to do when they disagree.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::compare::{compare, verdict};
+use crate::core_side;
+use crate::line::Line;
+use crate::oracle::Oracle;
+use crate::traffic::{Scenario, generate};
+
+/// Where found and truth part.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// After how many lines; one more than there are: when the recording was said to be whole.
+    pub after: usize,
+    /// In what they differ, or with what the core stopped.
+    pub what: String,
+}
+
+/// Runs the lines; compares after every `every` lines, at the end, and once the recording is said
+/// to be whole.
+///
+/// # Errors
+///
+/// The first difference.
+pub fn run(lines: &[Line], grace: u64, skew: u64, every: usize) -> Result<(), Failure> {
+    let mut after = 0;
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        let mut oracle = Oracle::new(grace, skew);
+        let mut checker = core_side::checker(grace, skew);
+        for (index, line) in lines.iter().enumerate() {
+            after = index + 1;
+            let sight = oracle.apply(line);
+            let found = core_side::apply(&mut checker, line)?;
+            if let (Some(sight), Some(found)) = (sight, found) {
+                verdict(sight, found)?;
+            }
+            if after.is_multiple_of(every) {
+                compare(&oracle, &mut checker)?;
+            }
+        }
+        compare(&oracle, &mut checker)?;
+        after = lines.len() + 1;
+        oracle.complete();
+        checker.complete();
+        compare(&oracle, &mut checker)
+    }));
+    match judged {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(what)) => Err(Failure { after, what }),
+        Err(panic) => Err(Failure { after, what: format!("the core stopped: {}", said(&*panic)) }),
+    }
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}
+
+/// How many lines lie between two comparisons of a seed's run.
+#[must_use]
+pub fn rhythm(seed: u64) -> usize {
+    [1, 7, 23][usize::try_from(seed % 3).unwrap_or(0)]
+}
+
+/// Runs one seed.
+///
+/// # Errors
+///
+/// The scenario and the first difference.
+pub fn run_seed(seed: u64) -> Result<Scenario, Box<(Scenario, Failure)>> {
+    let scenario = generate(seed);
+    let Scenario { knobs, lines, .. } = &scenario;
+    match run(lines, knobs.grace, knobs.skew, rhythm(seed)) {
+        Ok(()) => Ok(scenario),
+        Err(failure) => Err(Box::new((scenario, failure))),
+    }
+}
+
+impl Failure {
+    /// In what they differ, without the names and numbers: what shrinking must keep.
+    fn kind(&self, lines: &[Line]) -> (bool, String) {
+        let head = self.what.lines().next().unwrap_or_default();
+        let what = head.rsplit(": ").next().unwrap_or_default();
+        (self.after > lines.len(), what.to_owned())
+    }
+}
+
+/// Drops lines while what is left still fails in the same way.
+#[must_use]
+pub fn shrink(lines: &[Line], grace: u64, skew: u64, every: usize) -> (Vec<Line>, Option<Failure>) {
+    let Err(first) = run(lines, grace, skew, every) else {
+        return (lines.to_vec(), None);
+    };
+    let kind = first.kind(lines);
+    let mut left = lines.to_vec();
+    left.truncate(first.after);
+    let mut failure = Some(first);
+    // What is due is judged when it is asked for, at the latest: try to ask after every line.
+    let fails = |lines: &[Line]| {
+        let same = |failure: &Failure| failure.kind(lines) == kind;
+        let often = run(lines, grace, skew, 1).err().filter(same);
+        often.or_else(|| run(lines, grace, skew, every).err().filter(same))
+    };
+    let mut chunk = left.len().div_ceil(2);
+    while chunk > 0 {
+        let mut begin = 0;
+        while begin < left.len() {
+            let mut fewer = left.clone();
+            fewer.drain(begin..(begin + chunk).min(left.len()));
+            match fails(&fewer) {
+                Some(found) => {
+                    left = fewer;
+                    failure = Some(found);
+                }
+                None => begin += chunk,
+            }
+        }
+        chunk /= 2;
+    }
+    (left, failure)
+}
+
+/// What a failing seed prints: how to replay it, the difference, and the fewest lines that show it.
+#[must_use]
+pub fn account(seed: u64, scenario: &Scenario, failure: &Failure) -> String {
+    let knobs = &scenario.knobs;
+    let (lines, last) = shrink(&scenario.lines, knobs.grace, knobs.skew, rhythm(seed));
+    let shown = last.as_ref().unwrap_or(failure);
+    let trace: Vec<String> = lines.iter().map(Line::to_string).collect();
+    format!(
+        "seed {seed}: line {} of {}: {}\n\
+         replay: cargo run -p lacuna-sim --release -- --seed {seed}\n\
+         fewest lines (--grace {}ms --clock-skew {}ms), differing after {}: {}\n{}\n",
+        failure.after,
+        scenario.lines.len(),
+        failure.what,
+        knobs.grace,
+        knobs.skew,
+        if shown.after > lines.len() { "--complete".to_owned() } else { shown.after.to_string() },
+        shown.what,
+        trace.join("\n"),
+    )
+}
