@@ -1,0 +1,125 @@
+//! What stands between a producer and its broker and loses or repeats messages: it acknowledges
+//! everything, as an embedded broker with the same topic, and forwards to the real one all but
+//! what it is told to swallow, and twice what it is told to repeat.
+//!
+//! ```text
+//! lab-relay to=HOST:PORT topic=T partitions=N [swallow=P:FIRST-LAST,…] [repeat=P:FIRST-LAST,…]
+//! ```
+//!
+//! Ranges are inclusive offsets of the embedded broker. It says `serving ADDRESS`; at the end of its
+//! input it forwards what is left and ends.
+
+use std::error::Error;
+use std::io::{self, BufRead};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use lacuna_brokers::arguments::Arguments;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+type Real = ThreadedProducer<DefaultProducerContext>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::of_this_process();
+    let topic = arguments.text("topic");
+    let partitions = i32::try_from(arguments.number("partitions"))?;
+    let swallow = ranges(arguments.optional("swallow"))?;
+    let repeat = ranges(arguments.optional("repeat"))?;
+
+    let embedded = MockCluster::new(1)?;
+    embedded.create_topic(topic, partitions, 1)?;
+    let source: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", embedded.bootstrap_servers())
+        .set("group.id", "relay")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    let real: Real = ClientConfig::new()
+        .set("bootstrap.servers", arguments.text("to"))
+        .set("enable.idempotence", "true")
+        .create()?;
+    let mut from_start = TopicPartitionList::new();
+    for partition in 0..partitions {
+        from_start.add_partition_offset(topic, partition, Offset::Beginning)?;
+    }
+    source.assign(&from_start)?;
+    lacuna_brokers::process::say(&format!("serving {}", embedded.bootstrap_servers()));
+
+    let finish = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&finish);
+    thread::spawn(move || {
+        io::stdin().lock().lines().for_each(drop);
+        told.store(true, Ordering::Release);
+    });
+    // Forwarded so far, by partition: the embedded broker drops its oldest batches without a word
+    // where a partition grows too large, and a relay that loses what it was not told to is none.
+    let mut next = vec![0_i64; usize::try_from(partitions)?];
+    loop {
+        let finishing = finish.load(Ordering::Acquire);
+        if let Some(message) = source.poll(Duration::from_millis(20)) {
+            let message = message?;
+            let slot = &mut next[usize::try_from(message.partition())?];
+            if message.offset() != *slot {
+                return Err("the embedded broker dropped messages: send fewer".into());
+            }
+            *slot += 1;
+            let at = |ranges: &[Range]| {
+                ranges.iter().any(|(partition, offsets)| {
+                    *partition == message.partition() && offsets.contains(&message.offset())
+                })
+            };
+            if !at(&swallow) {
+                forward(&real, &message)?;
+            }
+            if at(&repeat) {
+                forward(&real, &message)?;
+            }
+        } else if finishing && at_end(&source, topic, &next)? {
+            break;
+        }
+    }
+    real.flush(TIMEOUT)?;
+    Ok(())
+}
+
+fn forward(real: &Real, message: &BorrowedMessage<'_>) -> Result<(), Box<dyn Error>> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(message.topic()).partition(message.partition());
+    record.key = message.key();
+    record.payload = message.payload();
+    record.headers = message.headers().map(|headers| headers.detach());
+    real.send(record).map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+fn at_end(source: &BaseConsumer, topic: &str, next: &[i64]) -> Result<bool, Box<dyn Error>> {
+    for (partition, next) in (0..).zip(next) {
+        if source.fetch_watermarks(topic, partition, TIMEOUT)?.1 != *next {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+type Range = (i32, RangeInclusive<i64>);
+
+/// `0:10-19,2:0-4`.
+fn ranges(text: Option<&str>) -> Result<Vec<Range>, Box<dyn Error>> {
+    text.unwrap_or_default()
+        .split(',')
+        .filter(|range| !range.is_empty())
+        .map(|range| {
+            let (partition, offsets) = range.split_once(':').ok_or("a range is P:FIRST-LAST")?;
+            let (first, last) = offsets.split_once('-').ok_or("a range is P:FIRST-LAST")?;
+            Ok((partition.parse()?, first.parse()?..=last.parse()?))
+        })
+        .collect()
+}

@@ -1,0 +1,22 @@
+//! The harness of the broker tests: a real Kafka, the sidecar's own binary, and producers and
+//! consumers in processes of their own, all on loopback.
+//!
+//! What a test expects is computed in [`truth`] from two witnesses: what Kafka's own tools say is
+//! in the log ([`broker`]), and what the producing and consuming processes wrote into files of
+//! their own. It is never derived from what was meant to be injected, and shares no code with the
+//! checker.
+#![expect(clippy::panic, reason = "a harness fails a test by panicking")]
+#![expect(clippy::disallowed_methods, reason = "deadlines of real processes need the real clock")]
+
+pub mod arguments;
+pub mod broker;
+pub mod consumer;
+pub mod files;
+pub mod http;
+pub mod process;
+pub mod producer;
+pub mod proxy;
+pub mod sidecar;
+pub mod truth;
+pub mod verify;
+pub mod wait;

@@ -1,0 +1,76 @@
+//! A TCP proxy that can be cut: an outage that only one client sees.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Forwards one port to another until it is cut.
+#[derive(Debug)]
+pub struct Proxy {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cut: bool,
+    open: Vec<TcpStream>,
+}
+
+impl Proxy {
+    /// Listens at `from` for as long as the process lives.
+    ///
+    /// # Panics
+    /// If the port is taken.
+    #[must_use]
+    pub fn start(from: SocketAddr, to: SocketAddr) -> Self {
+        let listener =
+            TcpListener::bind(from).unwrap_or_else(|error| panic!("port {from}: {error}"));
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // What fails here is a connection that breaks, which is what a proxy is for.
+                drop(forward(client, to, &shared));
+            }
+        });
+        Self { state }
+    }
+
+    /// Breaks every connection and refuses new ones. Bytes that were not yet taken are lost.
+    pub fn cut(&self) {
+        let mut state = lock(&self.state);
+        state.cut = true;
+        for stream in state.open.drain(..) {
+            // It may be closed already.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Lets new connections through.
+    pub fn mend(&self) {
+        lock(&self.state).cut = false;
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn forward(client: TcpStream, to: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
+    let mut state = lock(state);
+    if state.cut {
+        return client.shutdown(Shutdown::Both);
+    }
+    let server = TcpStream::connect(to)?;
+    for (from, into) in [(&client, &server), (&server, &client)] {
+        let (mut from, mut into) = (from.try_clone()?, into.try_clone()?);
+        thread::spawn(move || {
+            drop(io::copy(&mut from, &mut into));
+            drop(into.shutdown(Shutdown::Both));
+            drop(from.shutdown(Shutdown::Both));
+        });
+    }
+    state.open.extend([client, server]);
+    Ok(())
+}

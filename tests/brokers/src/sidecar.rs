@@ -1,0 +1,209 @@
+//! The sidecar as a process, and its HTTP API as a client sees it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::broker::Kafka;
+use crate::http::exchange;
+use crate::process::{Process, Signal};
+use crate::truth::Counts;
+use crate::wait;
+
+/// The grace that tests run with, in seconds.
+pub const GRACE_S: u64 = 2;
+
+/// A running sidecar.
+#[derive(Debug)]
+pub struct Sidecar {
+    process: Process,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+/// The released binary.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path = env::var("LACUNA_BIN").expect(
+        "LACUNA_BIN is not set: run the broker tests through tests/run, \
+         or build the sidecar (cargo build --release) and set it to target/release/lacuna",
+    );
+    let path = PathBuf::from(path);
+    assert!(path.is_file(), "LACUNA_BIN: no file {}", path.display());
+    path
+}
+
+impl Sidecar {
+    /// Starts it on a topic, or a pattern of topics, from their beginning, and waits until it is
+    /// ready.
+    #[must_use]
+    pub fn start(kafka: &Kafka, topic: &str) -> Self {
+        Self::through(kafka, &kafka.brokers(), topic)
+    }
+
+    /// As [`Self::start`], by another way to the broker.
+    #[must_use]
+    pub fn through(kafka: &Kafka, brokers: &str, topic: &str) -> Self {
+        // One port for all, since one runs at a time.
+        let address = kafka.port(60);
+        let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
+        let file = File::create(&log).expect("the run's directory can be written");
+        let mut command = Command::new(binary());
+        command.args(["run", "kafka", "--brokers", brokers, "--topic", topic]);
+        command.args(["--from", "beginning", "--grace", &format!("{GRACE_S}s")]);
+        command.args(["--listen", &address.to_string()]).stderr(file);
+        let process = Process::start("lacuna", &mut command);
+        let sidecar = Self { process, address, log };
+        wait::until("the sidecar is ready", || match sidecar.try_get("/readyz") {
+            Ok((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        sidecar
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it in good order; the code it ends with must say what was found.
+    pub fn stop(mut self, code: i32) {
+        self.process.signal(Signal::Terminate);
+        let status = self.process.ended();
+        assert_eq!(status.code(), Some(code), "the sidecar ended with {status} on SIGTERM");
+    }
+
+    /// What a path answers.
+    ///
+    /// # Panics
+    /// If that is not 200 and JSON.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.try_get(path).expect("the sidecar answers");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    /// The samples of one metric, whatever their labels.
+    #[must_use]
+    pub fn metrics_of(&self, name: &str) -> Vec<f64> {
+        let (_, body) = self.try_get("/metrics").expect("the sidecar answers");
+        let samples = body.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
+        samples.map(|line| value(line).unwrap_or_else(|| panic!("no value: {line}"))).collect()
+    }
+
+    /// Sends a body; it must be taken.
+    pub fn send(&self, method: &str, path: &str, body: &str) {
+        let (status, said) =
+            exchange(self.address, method, path, body).expect("the sidecar answers");
+        assert!((200..300).contains(&status), "{method} {path}: {status} {said}");
+    }
+
+    fn try_get(&self, path: &str) -> io::Result<(u16, String)> {
+        exchange(self.address, "GET", path, "")
+    }
+
+    /// The report of a view of a stream, with its lanes.
+    #[must_use]
+    pub fn report(&self, view: &str, stream: &str) -> Value {
+        self.get(&format!("/v1/report?depth=lanes&limit=1000&view={view}&stream={stream}"))
+    }
+
+    /// Waits until the log of a stream has been read to its last message and nothing in it is
+    /// missing any more: all is judged. Gives the stream's row.
+    #[expect(clippy::must_use_candidate, reason = "waiting may be all that is wanted")]
+    pub fn judged(&self, stream: &str, ends: &BTreeMap<u32, u64>) -> Value {
+        wait::until(&format!("{stream} is read and judged"), || {
+            let report = self.report("log", stream);
+            let Some(row) = report["streams"].get(0) else {
+                return Err(format!("no row: {report}"));
+            };
+            let read = ends.iter().all(|(partition, end)| {
+                let row = partition_row(row, &partition.to_string());
+                row.is_some_and(|row| row["position"].as_u64() >= Some(*end))
+            });
+            if read && row["totals"]["missing"] == 0 {
+                Ok(row.clone())
+            } else {
+                Err(row.to_string())
+            }
+        })
+    }
+
+    /// Every finding of a stream that `query` chooses, over all pages.
+    #[must_use]
+    pub fn rows(&self, path: &str, query: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("{path}?limit=1000&{query}{cursor}"));
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let some = page[name].as_array().unwrap_or_else(|| panic!("no {name}: {page}"));
+            rows.extend(some.iter().cloned());
+            match page["cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+}
+
+impl Drop for Sidecar {
+    /// Where a test fails, what the sidecar said helps.
+    fn drop(&mut self) {
+        const LINES: usize = 40;
+        if thread::panicking() {
+            let said = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<_> = said.lines().collect();
+            let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
+            drop(writeln!(io::stderr(), "the sidecar's last lines:\n{last}"));
+        }
+    }
+}
+
+/// A partition's row in a stream's row.
+#[must_use]
+pub fn partition_row<'a>(stream: &'a Value, partition: &str) -> Option<&'a Value> {
+    stream["partitions"].as_array()?.iter().find(|row| row["partition"] == partition)
+}
+
+/// A row's totals by dotted name, without zeros.
+#[must_use]
+pub fn counts(row: &Value) -> Counts {
+    let mut counts = Counts::new();
+    flatten(&row["totals"], "", &mut counts);
+    counts
+}
+
+fn flatten(value: &Value, name: &str, counts: &mut Counts) {
+    if let Some(fields) = value.as_object() {
+        for (field, value) in fields {
+            let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+            flatten(value, &name, counts);
+        }
+    } else {
+        let count = value.as_u64().unwrap_or_else(|| panic!("{name}: not a count: {value}"));
+        if count > 0 {
+            counts.insert(name.to_owned(), count);
+        }
+    }
+}

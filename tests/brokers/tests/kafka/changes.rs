@@ -1,0 +1,106 @@
+//! What changes while it runs: producers come again, topics grow and appear, checking and stamping
+//! are switched.
+
+use lacuna_brokers::broker::Kafka;
+use lacuna_brokers::producer::Producer;
+use lacuna_brokers::sidecar::{Sidecar, counts};
+use lacuna_brokers::truth::Truth;
+use lacuna_brokers::verify;
+
+#[test]
+fn restart_growth_and_a_second_topic() {
+    let kafka = Kafka::take();
+    let (topic, other) = ("changes-orders", "changes-returns");
+    kafka.create(topic, 3);
+    let sidecar = Sidecar::start(&kafka, "^changes-.*");
+    // Clients hear of new partitions soon.
+    let soon = "set.topic.metadata.refresh.interval.ms=500";
+    let mut steady = Producer::start(&kafka, topic, "steady", 0, &[soon]);
+    let mut orders = Producer::start(&kafka, topic, "orders", 0, &[soon]);
+    steady.load(2_000);
+    steady.goes_on(1_000);
+    orders.send(2_000);
+    orders.wait();
+    let first_run = orders.file();
+    orders.finish();
+
+    kafka.grow(topic, 6);
+    kafka.create(other, 3);
+    let mut orders = Producer::start(&kafka, topic, "orders", 1, &[soon]);
+    let mut returns = Producer::start(&kafka, other, "orders", 2, &[soon]);
+    orders.send(2_000);
+    returns.send(2_000);
+    orders.wait();
+    returns.wait();
+    steady.goes_on(4_000);
+    steady.stop();
+    steady.wait();
+
+    let truth = Truth::of(&kafka, topic);
+    truth.holds_all_of(&[steady.file(), first_run, orders.file()]);
+    let epochs = truth.lanes().filter(|lane| lane.producer == "orders" && lane.partition == "0");
+    assert_eq!(epochs.count(), 2, "each run of a producer has lanes of its own");
+    assert!(
+        truth.lanes().any(|lane| lane.producer == "steady" && lane.partition == "5"),
+        "the load reached the new partitions"
+    );
+    verify::found_is_true(&sidecar, topic, &truth);
+    let truth = Truth::of(&kafka, other);
+    truth.holds_all_of(&[returns.file()]);
+    verify::found_is_true(&sidecar, other, &truth);
+    sidecar.stop(0);
+}
+
+#[test]
+fn stamping_off_and_on_under_load() {
+    let kafka = Kafka::take();
+    let topic = "stamping-switched";
+    kafka.create(topic, 3);
+    let sidecar = Sidecar::start(&kafka, topic);
+    let mut orders = Producer::start(&kafka, topic, "orders", 0, &[]);
+    orders.load(4_000);
+    for on in [false, true, false, true] {
+        orders.goes_on(1_000);
+        orders.switch(on);
+    }
+    orders.goes_on(1_000);
+    orders.stop();
+    orders.wait();
+
+    let truth = Truth::of(&kafka, topic);
+    truth.holds_all_of(&[orders.file()]);
+    assert!(truth.unstamped() >= 1_000, "it was off under load");
+    verify::found_is_true(&sidecar, topic, &truth);
+    sidecar.stop(0);
+}
+
+#[test]
+fn checking_off_and_on_under_load() {
+    let kafka = Kafka::take();
+    let topic = "checking-switched";
+    kafka.create(topic, 3);
+    let sidecar = Sidecar::start(&kafka, topic);
+    let mut orders = Producer::start(&kafka, topic, "orders", 0, &[]);
+    orders.load(4_000);
+    for on in [false, true, false, true] {
+        orders.goes_on(1_000);
+        sidecar.send("PUT", "/v1/checking", &format!(r#"{{"enabled":{on}}}"#));
+    }
+    orders.goes_on(1_000);
+    orders.stop();
+    orders.wait();
+
+    let truth = Truth::of(&kafka, topic);
+    truth.holds_all_of(&[orders.file()]);
+    let row = sidecar.judged(topic, truth.ends());
+    let found = counts(&row);
+    let count = |name: &str| found.get(name).copied().unwrap_or(0);
+    assert!(count("unknown.paused") > 0, "it was off under load: {found:?}");
+    assert_eq!(count("seen") + count("unknown.paused"), truth.distinct(), "{found:?}");
+    let findings = ["lost.", "duplicates.", "missing", "recovered", "open_gaps"];
+    let is_finding = |name: &String| findings.iter().any(|prefix| name.starts_with(prefix));
+    assert!(!found.keys().any(is_finding), "{found:?}");
+    verify::adds_up(&row);
+    // What passed while it was off is unknown.
+    sidecar.stop(3);
+}

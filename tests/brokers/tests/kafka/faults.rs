@@ -1,0 +1,72 @@
+//! Messages that are lost or stored twice between stamp and broker.
+
+use lacuna_brokers::broker::Kafka;
+use lacuna_brokers::process::{Process, lab};
+use lacuna_brokers::producer::Producer;
+use lacuna_brokers::sidecar::Sidecar;
+use lacuna_brokers::truth::Truth;
+use lacuna_brokers::verify;
+
+/// Two producers behind a relay with these faults; what is found must be what is true. Gives the
+/// truth, for what it must hold to be worth the test.
+fn through_a_relay(topic: &str, faults: &[&str]) -> Truth {
+    let kafka = Kafka::take();
+    kafka.create(topic, 3);
+    let sidecar = Sidecar::start(&kafka, topic);
+    let arguments = [format!("to={}", kafka.brokers()), format!("topic={topic}")];
+    let mut command = lab("lab-relay");
+    let mut relay =
+        Process::start("relay", command.args(arguments).arg("partitions=3").args(faults));
+    let brokers = format!("brokers={}", relay.hear("serving"));
+
+    // The first one alone, and with its partitions known: the heads of its lanes come first.
+    let first = [brokers.as_str(), "prefetch=yes", "threads=2"];
+    let mut first = Producer::start(&kafka, topic, "first", 0, &first);
+    first.send(600);
+    first.wait();
+    let mut second = Producer::start(&kafka, topic, "second", 0, &[&brokers]);
+    first.send(6_000);
+    second.send(6_000);
+    first.wait();
+    second.wait();
+    // What the relay still holds is on its way to the real log when the producers are done.
+    relay.finish();
+
+    let truth = Truth::of(&kafka, topic);
+    truth.lacks_only_what_was_acknowledged(&[first.file(), second.file()]);
+    verify::found_is_true(&sidecar, topic, &truth);
+    verify::audit_is_true(&kafka, topic, &truth);
+    sidecar.stop(1);
+    truth
+}
+
+#[test]
+fn swallowed_at_the_head_and_in_the_middle() {
+    let truth = through_a_relay(
+        "swallowed",
+        &["partitions=3", "swallow=0:0-4,1:0-0,1:300-349,2:20-20,2:22-22,2:900-1899"],
+    );
+    let gaps = truth.gaps();
+    assert!(gaps.iter().any(|gap| gap.lane.partition == "0" && gap.first == 0 && gap.last == 4));
+    assert!(gaps.iter().any(|gap| gap.lane.partition == "1" && gap.first == 0 && gap.last == 0));
+    assert!(gaps.iter().any(|gap| gap.first == 20) && gaps.iter().any(|gap| gap.first == 22));
+    assert!(gaps.iter().any(|gap| gap.lane.producer == "second"));
+    assert_eq!(truth.duplicates(), [].into());
+}
+
+#[test]
+fn stored_twice() {
+    let truth = through_a_relay("stored-twice", &["repeat=0:0-0,1:250-299,2:1000-1499"]);
+    assert_eq!(truth.duplicates().len(), 1 + 50 + 500);
+    assert_eq!(truth.gaps(), [].into());
+}
+
+#[test]
+fn swallowed_and_stored_twice() {
+    let truth = through_a_relay(
+        "swallowed-and-twice",
+        &["swallow=0:0-0,0:100-109,1:500-699", "repeat=0:1-1,0:95-99,0:110-114,1:700-799"],
+    );
+    assert_eq!(truth.duplicates().len(), 1 + 5 + 5 + 100);
+    assert!(truth.gaps().len() >= 3);
+}

@@ -1,0 +1,12 @@
+//! The proof on a real Kafka: what was injected is what is found, in totals and in ranges.
+//!
+//! Every scenario has topics and a sidecar of its own; the broker is shared, one scenario after the
+//! other.
+
+mod changes;
+mod clean;
+mod faults;
+mod groups;
+mod harness;
+mod outages;
+mod unchanged;
