@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::context::{Context, Place};
-use crate::gaps::Hole;
+use crate::hole::Hole;
 use crate::lane::{Lane, LaneView};
 use crate::mutants::{Mutant, broken};
 use crate::settings::StreamSettings;

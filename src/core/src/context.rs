@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use crate::gaps::Hole;
+use crate::hole::Hole;
 use crate::settings::Limits;
 use crate::verdict::{Change, Repeat};
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::cell::Cell;
 use crate::context::Context;
-use crate::gaps::{Fact, Hole};
+use crate::hole::{Fact, Hole};
 use crate::lane::{LaneRef, NONE};
 use crate::mutants::{Mutant, broken};
 use crate::verdict::{Reason, State};

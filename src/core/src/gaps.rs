@@ -2,7 +2,7 @@
 //!
 //! A lane is `next` and these. In-order traffic never touches them; a jump of 2^62 is one entry; a
 //! million of them cost 16 bytes each and stay O(log n), because they lie in sorted chunks of at
-//! most [`CHUNK`] entries that hold differences to the chunk's base.
+//! most `CHUNK` entries that hold differences to the chunk's base.
 //!
 //! ```text
 //! numbers   0 1 2 3 4 5 6 7 8 9 …           seen: ─   not seen: ░
@@ -11,223 +11,8 @@
 
 use alloc::vec::Vec;
 
-use crate::verdict::{Cause, Reason, State};
-
-/// Most entries of one chunk: 2 KiB, so that an insertion moves at most that.
-const CHUNK: usize = 128;
-/// How far before a chunk's first time another entry's time may lie (24 days in ms).
-const TIME_SLACK: u64 = 1 << 31;
-
-/// What is known of a hole apart from ledger and other views: one byte.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fact(u8);
-
-impl Fact {
-    const JUDGED: u8 = 1;
-    const AT_END: u8 = 2;
-    const PAST: u8 = 4;
-
-    /// Time and progress have passed: absent for good, as far as this view can tell.
-    pub(crate) fn judged(self) -> bool {
-        self.0 & Self::JUDGED != 0
-    }
-    /// Judged because the recording was said to be whole.
-    pub(crate) fn at_end(self) -> bool {
-        self.0 & Self::AT_END != 0
-    }
-    /// Every watched partition is past it (lane `*` only).
-    pub(crate) fn past(self) -> bool {
-        self.0 & Self::PAST != 0
-    }
-    pub(crate) fn with_judged(self, judged: bool, at_end: bool) -> Self {
-        let cleared = self.0 & !(Self::JUDGED | Self::AT_END);
-        let end = if judged && at_end { Self::AT_END } else { 0 };
-        Self(cleared | if judged { Self::JUDGED } else { 0 } | end)
-    }
-    pub(crate) fn with_past(self, past: bool) -> Self {
-        Self((self.0 & !Self::PAST) | if past { Self::PAST } else { 0 })
-    }
-    /// Why it cannot be judged.
-    pub(crate) fn unknown(self) -> Option<Reason> {
-        match self.0 >> 3 & 3 {
-            1 => Some(Reason::Joined),
-            2 => Some(Reason::Paused),
-            3 => Some(Reason::Evicted),
-            _ => None,
-        }
-    }
-    pub(crate) fn with_unknown(self, reason: Option<Reason>) -> Self {
-        let bits = match reason {
-            None | Some(Reason::Transaction) => 0,
-            Some(Reason::Joined) => 1,
-            Some(Reason::Paused) => 2,
-            Some(Reason::Evicted) => 3,
-        };
-        Self(self.0 & !(3 << 3) | bits << 3)
-    }
-    /// What the source named as its positions' cause.
-    pub(crate) fn cause(self) -> Option<Cause> {
-        match self.0 >> 5 & 7 {
-            1 => Some(Cause::Aborted),
-            2 => Some(Cause::Compacted),
-            3 => Some(Cause::Expired),
-            4 => Some(Cause::Retention),
-            _ => None,
-        }
-    }
-    pub(crate) fn with_cause(self, cause: Option<Cause>) -> Self {
-        let bits = match cause {
-            None => 0,
-            Some(Cause::Aborted) => 1,
-            Some(Cause::Compacted) => 2,
-            Some(Cause::Expired) => 3,
-            Some(Cause::Retention) => 4,
-        };
-        Self(self.0 & !(7 << 5) | bits << 5)
-    }
-}
-
-/// A range of unseen numbers of which the same is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hole {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    /// From when its grace runs, in the view's time.
-    pub(crate) opened: u64,
-    pub(crate) fact: Fact,
-    pub(crate) state: State,
-}
-
-impl Hole {
-    pub(crate) fn len(&self) -> u64 {
-        self.last - self.first + 1
-    }
-
-    fn continues(&self, left: &Self) -> bool {
-        left.last.wrapping_add(1) == self.first
-            && (left.opened, left.fact, left.state) == (self.opened, self.fact, self.state)
-    }
-}
-
-/// An entry of a chunk, relative to it.
-#[derive(Clone, Copy, Debug)]
-struct Narrow {
-    first: u32,
-    more: u32,
-    opened: u32,
-    fact: Fact,
-    state: State,
-}
-
-/// Neighbouring holes.
-#[derive(Clone, Debug)]
-struct Chunk {
-    /// Its lowest number, kept here so that a search need not look inside.
-    first: u64,
-    body: Body,
-}
-
-/// A hole that is too long or too far for 32 bits has a chunk of its own.
-#[derive(Clone, Debug)]
-enum Body {
-    Narrow { base: u64, time: u64, holes: Vec<Narrow> },
-    Wide(Hole),
-}
-
-impl Chunk {
-    /// A chunk with room for so many.
-    fn new(hole: Hole, room: usize) -> Self {
-        let time = hole.opened.saturating_sub(TIME_SLACK);
-        let body = match narrow(hole.first, time, &hole) {
-            Some(entry) => {
-                let mut holes = Vec::with_capacity(room);
-                holes.push(entry);
-                Body::Narrow { base: hole.first, time, holes }
-            }
-            None => Body::Wide(hole),
-        };
-        Self { first: hole.first, body }
-    }
-
-    fn len(&self) -> usize {
-        match &self.body {
-            Body::Narrow { holes, .. } => holes.len(),
-            Body::Wide(_) => 1,
-        }
-    }
-
-    fn at(&self, index: usize) -> Hole {
-        match &self.body {
-            Body::Wide(hole) => *hole,
-            Body::Narrow { base, time, holes } => {
-                let entry = holes[index];
-                let first = base + u64::from(entry.first);
-                Hole {
-                    first,
-                    last: first + u64::from(entry.more),
-                    opened: time + u64::from(entry.opened),
-                    fact: entry.fact,
-                    state: entry.state,
-                }
-            }
-        }
-    }
-
-    /// Index of the first entry whose last number is at least `number`.
-    fn lower_bound(&self, number: u64) -> usize {
-        match &self.body {
-            Body::Wide(hole) => usize::from(hole.last < number),
-            Body::Narrow { base, holes, .. } => holes.partition_point(|entry| {
-                base + u64::from(entry.first) + u64::from(entry.more) < number
-            }),
-        }
-    }
-
-    /// Puts `hole` at `index`, in place of the entry there or before it; gives it back if it does
-    /// not fit this chunk.
-    fn write(&mut self, index: usize, hole: Hole, replace: bool) -> Result<(), Hole> {
-        match &mut self.body {
-            Body::Wide(own) if replace => *own = hole,
-            Body::Wide(_) => return Err(hole),
-            Body::Narrow { base, time, holes } => {
-                let entry = narrow(*base, *time, &hole).ok_or(hole)?;
-                if replace {
-                    holes[index] = entry;
-                } else if holes.len() < CHUNK {
-                    holes.insert(index, entry);
-                } else {
-                    return Err(hole);
-                }
-            }
-        }
-        if index == 0 {
-            self.first = hole.first;
-        }
-        Ok(())
-    }
-
-    /// Drops an entry; whether it was the only one.
-    fn drop_at(&mut self, index: usize) -> bool {
-        match &mut self.body {
-            Body::Narrow { base, holes, .. } if holes.len() > 1 => {
-                holes.remove(index);
-                self.first = *base + u64::from(holes[0].first);
-                false
-            }
-            Body::Narrow { .. } | Body::Wide(_) => true,
-        }
-    }
-}
-
-fn narrow(base: u64, time: u64, hole: &Hole) -> Option<Narrow> {
-    Some(Narrow {
-        first: u32::try_from(hole.first.checked_sub(base)?).ok()?,
-        more: u32::try_from(hole.last - hole.first).ok()?,
-        opened: u32::try_from(hole.opened.checked_sub(time)?).ok()?,
-        fact: hole.fact,
-        state: hole.state,
-    })
-}
+use crate::chunk::{CHUNK, Chunk};
+use crate::hole::{Hole, is_open};
 
 /// The holes of one lane in one view.
 #[derive(Clone, Debug, Default)]
@@ -382,14 +167,7 @@ impl Gaps {
     /// Bytes held on the heap.
     #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {
-        let entries: usize = self
-            .chunks
-            .iter()
-            .map(|chunk| match &chunk.body {
-                Body::Narrow { holes, .. } => holes.capacity() * size_of::<Narrow>(),
-                Body::Wide(_) => 0,
-            })
-            .sum();
+        let entries: usize = self.chunks.iter().map(Chunk::heap_bytes).sum();
         entries + self.chunks.capacity() * size_of::<Chunk>()
     }
 
@@ -455,12 +233,9 @@ impl Gaps {
             let room = if len == CHUNK { CHUNK } else { 1 };
             return self.chunks.insert(chunk + 1, Chunk::new(hole, room));
         }
-        if let Body::Narrow { base, time, holes } = &mut self.chunks[chunk].body {
-            let at = if len < CHUNK { index } else { len / 2 };
-            let right = holes.split_off(at);
-            let first = *base + u64::from(right[0].first);
-            let body = Body::Narrow { base: *base, time: *time, holes: right };
-            self.chunks.insert(chunk + 1, Chunk { first, body });
+        let at = if len < CHUNK { index } else { len / 2 };
+        if let Some(right) = self.chunks[chunk].split_off(at) {
+            self.chunks.insert(chunk + 1, right);
         }
         self.put_alone(hole);
     }
@@ -472,15 +247,11 @@ impl Gaps {
     }
 }
 
-/// Whether rows of this state are open gaps.
-pub(crate) fn is_open(state: State) -> bool {
-    matches!(state, State::Missing | State::Lost(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Stage;
+    use crate::hole::Fact;
+    use crate::verdict::{Reason, Stage, State};
     use std::collections::BTreeMap;
 
     const STATES: [State; 3] =

@@ -9,7 +9,7 @@ use crate::gaps::Gaps;
 use crate::ledger::{LedgerRecord, Range};
 use crate::mutants::{Mutant, broken};
 use crate::ranges::RangeSet;
-use crate::report::Base;
+use crate::report::{Base, Says};
 use crate::verdict::Reason;
 
 /// A lane of a partition's own cell, or (`span`) of its stream's cell `*`.
@@ -106,6 +106,26 @@ impl LaneLedger {
             changed.insert(first, last);
         }
         (renewed, changed)
+    }
+
+    /// What the records say of a number, and up to which number they say the same.
+    pub(crate) fn says(&self, number: u64) -> (Option<Says>, u64) {
+        let mut says = None;
+        let mut end = u64::MAX;
+        for (set, word) in [
+            (&self.refused, Says::Refused),
+            (&self.aborted, Says::Aborted),
+            (&self.unanswered, Says::Unanswered),
+            (&self.pending, Says::Pending),
+            (&self.acknowledged, Says::Acknowledged),
+        ] {
+            let (inside, reach) = set.run(number);
+            end = end.min(reach);
+            if inside && says.is_none() {
+                says = Some(word);
+            }
+        }
+        (says, end)
     }
 
     pub(crate) fn newest_next(&self) -> u64 {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cell::Cell;
 use crate::context::Context;
-use crate::gaps::Hole;
+use crate::hole::Hole;
 use crate::mutants::{Mutant, broken};
 use crate::note::Reading;
 use crate::verdict::{Reason, State};

@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::context::Context;
-use crate::gaps::{Fact, Hole};
+use crate::hole::{Fact, Hole};
 use crate::ledger::LedgerRecord;
 use crate::mutants::{Mutant, broken};
 use crate::ranges::RangeSet;

@@ -244,22 +244,6 @@ impl Cell {
     /// Lanes that one call looks at for what a group left behind.
     const LAG_SLICE: usize = 4_096;
 
-    /// Goes on with what a group's end left behind. Whether there is more.
-    pub(crate) fn sweep_lag(&mut self, view: usize, budget: usize, ctx: &mut Context) -> bool {
-        let Some((at, from)) = self.views[view].lag else {
-            return false;
-        };
-        let lanes = self.lanes.len();
-        let to = from.saturating_add(budget).min(lanes);
-        for lane in from..to {
-            if self.lanes[lane].key_len > 0 {
-                self.lost_behind(view, lane, at, ctx);
-            }
-        }
-        self.views[view].lag = (to < lanes).then_some((at, to));
-        to < lanes
-    }
-
     /// An `absent` line.
     pub(crate) fn absent(
         &mut self,

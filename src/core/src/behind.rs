@@ -1,0 +1,112 @@
+//! A group beside the log: what the log has and the group was not handed (contracts §4: lag, until
+//! an end).
+
+use alloc::vec::Vec;
+
+use crate::cell::Cell;
+use crate::context::Context;
+use crate::hole::{Fact, Hole};
+use crate::mutants::{Mutant, broken};
+use crate::verdict::State;
+
+impl Cell {
+    /// The log has a number now: groups that miss it have its grace from here on, and those that
+    /// had been told that the log lost it have a number to wait for.
+    pub(crate) fn seen_in_log(&mut self, lane: usize, seq: u64, ctx: &mut Context) {
+        let Some(log) = self.log else { return };
+        let now = self.views[log].now();
+        for group in (0..self.views.len()).filter(|&group| group != log) {
+            let unseen = self.views[group]
+                .lane(lane)
+                .and_then(|held| held.extra.as_ref().and_then(|extra| extra.gaps.find(seq)));
+            if unseen.is_some() {
+                self.edit(group, lane, (seq, seq), ctx, |hole| {
+                    if matches!(hole.state, State::Missing | State::LostInLog) {
+                        hole.opened = hole.opened.max(now);
+                        hole.fact = hole.fact.with_judged(false, false);
+                    }
+                });
+            }
+        }
+    }
+
+    /// What the log had seen by a group's end, and the group was not handed, is lost (contracts
+    /// §4: lag, until an end).
+    pub(crate) fn catch_up(&mut self, view: usize, lane: usize, ctx: &mut Context) {
+        let Some((at, from)) = self.views[view].lag else {
+            return;
+        };
+        if lane < from || Some(view) == self.log {
+            return;
+        }
+        self.lost_behind(view, lane, at, ctx);
+    }
+
+    /// Numbers above the group's highest that the log saw no later than `at`.
+    pub(crate) fn lost_behind(&mut self, view: usize, lane: usize, at: u64, ctx: &mut Context) {
+        let Some(log) = self.log else { return };
+        let Some(stored) = self.views[log].lane(lane).filter(|held| held.seen()) else {
+            return;
+        };
+        if stored.last_at > at && !ctx.complete && !broken(Mutant::LagLost) {
+            return;
+        }
+        let (stored_next, stored_first) = (stored.next, stored.first_at);
+        let held = self.views[view].lane(lane);
+        let (next, extent, seen, awaiting) = held.map_or((0, 0, false, false), |held| {
+            (held.next, held.extent(), held.seen(), held.awaiting())
+        });
+        let pauses = self.views[view].pauses;
+        let awaiting = awaiting || held.is_some_and(|held| held.present() && held.pauses != pauses);
+        if stored_next <= next || awaiting {
+            return;
+        }
+        if !seen && !self.expects_zero(view, self.identity(lane).1, stored_first) {
+            return;
+        }
+        self.appear(view, lane);
+        let complete = ctx.complete;
+        let judged = |hole: &mut Hole| hole.fact = hole.fact.with_judged(true, complete);
+        if extent < stored_next {
+            let (first, last) = (extent, stored_next - 1);
+            let (fact, state) = (Fact::default(), State::Missing);
+            self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
+        }
+        for (first, last) in self.stored(log, lane, next, stored_next - 1) {
+            self.edit(view, lane, (first, last), ctx, judged);
+        }
+    }
+
+    /// The numbers of `first` … `last` that the log's view has seen.
+    fn stored(&self, log: usize, lane: usize, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let held = &self.views[log].lanes[lane];
+        let mut from = first.max(held.floor());
+        let mut out = Vec::new();
+        for hole in held.extra.iter().flat_map(|extra| extra.gaps.overlapping(first, last)) {
+            if hole.first > from {
+                out.push((from, hole.first - 1));
+            }
+            from = from.max(hole.last.saturating_add(1));
+        }
+        if from <= last {
+            out.push((from, last));
+        }
+        out
+    }
+
+    /// Goes on with what a group's end left behind. Whether there is more.
+    pub(crate) fn sweep_lag(&mut self, view: usize, budget: usize, ctx: &mut Context) -> bool {
+        let Some((at, from)) = self.views[view].lag else {
+            return false;
+        };
+        let lanes = self.lanes.len();
+        let to = from.saturating_add(budget).min(lanes);
+        for lane in from..to {
+            if self.lanes[lane].key_len > 0 {
+                self.lost_behind(view, lane, at, ctx);
+            }
+        }
+        self.views[view].lag = (to < lanes).then_some((at, to));
+        to < lanes
+    }
+}

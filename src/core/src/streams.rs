@@ -1,0 +1,195 @@
+//! The names that a checker knows: streams, their partitions and views, and how a partition's
+//! watch reaches its stream's lane `*`.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::cell::Cell;
+use crate::checker::{Checker, PartitionId, Slot};
+use crate::lane::LaneRef;
+use crate::memory::{CutMemory, ReadTimes};
+use crate::settings::StreamSettings;
+use crate::stamp;
+use crate::watch::Watching;
+
+/// A stream: its cells' places among all, and its views' names in the order of every cell.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) name: String,
+    settings: StreamSettings,
+    /// CRC-32 of its own name and of those that it mirrors.
+    pub(crate) origins: Vec<u32>,
+    /// By label; `*` is one of them.
+    pub(crate) cells: BTreeMap<String, u32>,
+    pub(crate) views: Vec<String>,
+    span: Option<u32>,
+    parts: usize,
+}
+
+impl Checker {
+    /// A partition of a stream in a view. `None`: [`crate::Limits::partitions`] are known.
+    pub fn partition(&mut self, view: &str, stream: &str, partition: &str) -> Option<PartitionId> {
+        let stream = self.stream(stream);
+        let cell = self.cell(stream, partition)?;
+        let view = self.view(stream, view);
+        if let Some(&known) = self.slot_of.get(&(cell, view)) {
+            return Some(PartitionId(known));
+        }
+        if self.slots.len() >= self.settings.limits.partitions {
+            return None;
+        }
+        let index = u32::try_from(self.slots.len()).ok()?;
+        self.slots.push(Slot { cell, view });
+        self.slot_of.insert((cell, view), index);
+        self.logs += usize::from(self.cells[cell as usize].log == Some(view));
+        let runs = self.settings.limits.cut_memory_bytes / CutMemory::RUN_BYTES;
+        self.ctx.runs_each = (runs / self.logs.max(1)).max(1);
+        let steps = self.settings.limits.read_times_bytes / ReadTimes::STEP_BYTES;
+        self.ctx.steps_each = (steps / self.logs.max(1)).max(4);
+        Some(PartitionId(index))
+    }
+
+    pub(crate) fn stream(&mut self, name: &str) -> usize {
+        if let Some(&stream) = self.names.get(name) {
+            return stream as usize;
+        }
+        let default = || self.settings.default_stream.clone();
+        let settings = self.configured.get(name).cloned().unwrap_or_else(default);
+        let names = core::iter::once(name).chain(settings.aliases.iter().map(String::as_str));
+        let origins = names.map(stamp::origin).collect();
+        self.names.insert(name.into(), u32::try_from(self.streams.len()).unwrap_or(u32::MAX));
+        self.streams.push(Stream {
+            name: name.into(),
+            settings,
+            origins,
+            cells: BTreeMap::new(),
+            views: Vec::new(),
+            span: None,
+            parts: 0,
+        });
+        self.streams.len() - 1
+    }
+
+    pub(crate) fn cell(&mut self, stream: usize, label: &str) -> Option<u32> {
+        let owner = &mut self.streams[stream];
+        if let Some(&cell) = owner.cells.get(label) {
+            return Some(cell);
+        }
+        if self.cells.len() >= 2 * self.settings.limits.partitions {
+            return None;
+        }
+        let index = u32::try_from(self.cells.len()).ok()?;
+        let of = u32::try_from(stream).ok()?;
+        let seed = self.settings.hash_seed;
+        let mut cell = Cell::new(index, of, label, owner.parts, &owner.settings, seed);
+        owner.parts += 1;
+        for view in &owner.views {
+            cell.add_view(view);
+        }
+        owner.cells.insert(label.into(), index);
+        if cell.span {
+            owner.span = Some(index);
+        }
+        let siblings: Vec<u32> =
+            owner.cells.values().copied().filter(|&own| own != index).collect();
+        cell.spanned = owner.span.is_some();
+        self.cells.push(cell);
+        if self.cells[index as usize].span {
+            for sibling in siblings {
+                self.cells[sibling as usize].spanned = true;
+                for view in 0..self.streams[stream].views.len() {
+                    self.watch_part(sibling, view);
+                }
+            }
+        }
+        Some(index)
+    }
+
+    pub(crate) fn view(&mut self, stream: usize, name: &str) -> usize {
+        let owner = &mut self.streams[stream];
+        if let Some(view) = owner.views.iter().position(|view| view == name) {
+            return view;
+        }
+        owner.views.push(name.into());
+        let view = owner.views.len() - 1;
+        for &cell in owner.cells.values() {
+            let cell = &mut self.cells[cell as usize];
+            cell.flush();
+            cell.add_view(name);
+            for lane in 0..cell.lanes.len() {
+                if let Some(arrived) = cell.lanes[lane].ledger.as_ref().map(|ledger| ledger.arrived)
+                {
+                    cell.announce(view, lane, arrived, &mut self.ctx);
+                }
+            }
+        }
+        view
+    }
+
+    /// The lane with this prefix; made, if there is room.
+    pub(crate) fn lane(&mut self, cell: u32, prefix: &[u8]) -> Option<usize> {
+        if let Some(lane) = self.cells[cell as usize].find(prefix) {
+            return Some(lane);
+        }
+        if self.lanes >= self.settings.limits.lanes {
+            self.evict();
+        }
+        let own = &mut self.cells[cell as usize];
+        if self.lanes >= self.settings.limits.lanes || own.live_lanes() >= LaneRef::MOST {
+            return None;
+        }
+        let lane = own.create(prefix);
+        self.lanes += 1;
+        if let Some(next) = self.retired.revive(cell, own.digest(lane)) {
+            for view in &mut own.views {
+                let held = view.lane_mut(lane);
+                (held.first, held.next) = (next, next);
+                held.set_revived(true);
+            }
+        }
+        Some(lane)
+    }
+
+    pub(crate) fn span_of(&self, cell: u32) -> Option<usize> {
+        let span = self.streams[self.cells[cell as usize].stream as usize].span?;
+        (span != cell).then_some(span as usize)
+    }
+
+    /// Tells lane `*` what became of a partition's watch.
+    pub(crate) fn spread(&mut self, cell: u32, view: usize, watching: Watching) {
+        let Some(span) = self.span_of(cell) else {
+            return;
+        };
+        let span = &mut self.cells[span];
+        match watching {
+            Watching::Unchanged => {}
+            Watching::Began => self.watch_part(cell, view),
+            Watching::Continued(from) => span.go_on(view, from, &mut self.ctx),
+            Watching::Paused => {
+                let at = self.cells[cell as usize].views[view].watched.map_or(0, |own| own.since);
+                if let Some(span) = self.span_of(cell) {
+                    self.cells[span].pause(view, at, &mut self.ctx);
+                    self.set_part(cell, span, view);
+                }
+            }
+        }
+    }
+
+    fn watch_part(&mut self, cell: u32, view: usize) {
+        let (Some(span), Some(state)) =
+            (self.span_of(cell), self.cells[cell as usize].part_state(view))
+        else {
+            return;
+        };
+        let part = self.cells[cell as usize].part;
+        self.cells[span].part_watched(view, part, state, &mut self.ctx);
+    }
+
+    fn set_part(&mut self, cell: u32, span: usize, view: usize) {
+        let own = &self.cells[cell as usize];
+        let state = own.part_state(view).unwrap_or_default();
+        let part = own.part;
+        *self.cells[span].part_mut(view, part) = state;
+    }
+}
