@@ -30,7 +30,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PARTITIONS: i32 = 16;
 /// Of each partition.
@@ -41,7 +41,8 @@ const SIZES: [(usize, u64); 2] = [(100, 2_000_000), (1_024, 500_000)];
 /// Says which side a child process is, as `side;brokers;topic;messages`.
 const CHILD_ENV: &str = "LACUNA_BENCH_TAP";
 /// What both sides set, beyond librdkafka's defaults.
-const FETCH: [(&str, &str); 1] = [("fetch.queue.backoff.ms", "1")];
+const FETCH: [(&str, &str); 2] =
+    [("fetch.queue.backoff.ms", "1"), ("queued.max.messages.kbytes", "8192")];
 
 fn main() {
     if let Ok(child) = env::var(CHILD_ENV) {

@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError};
@@ -19,6 +22,9 @@ use crate::source::kafka::{self, OpenError};
 
 /// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
 const HTTP_THREADS: usize = 2;
+/// How long requests that are under way may go on once all else has ended: one that never ends must
+/// not keep the process, which orchestrators kill after some ten seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the sidecar does not run, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +91,8 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms);
     tracing::info!(address = %listener.local_addr()?, "listening");
     let draining = engine.clone();
-    axum::serve(listener, router(api, config.http.max_body_bytes))
+    let (drained, ending) = oneshot::channel::<()>();
+    let server = axum::serve(listener, router(api, config.http.max_body_bytes))
         .with_graceful_shutdown(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -95,8 +102,14 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
             if let Err(stopped) = draining.drain().await {
                 tracing::warn!(%stopped, "nothing to drain");
             }
-        })
-        .await?;
+            drop(drained);
+        });
+    tokio::select! {
+        served = server.into_future() => served?,
+        () = async { drop(ending.await); sleep(PATIENCE).await } => {
+            tracing::warn!("a client is still in the middle of its request: ending without it");
+        }
+    }
     let totals = engine.totals().await?;
     tracing::info!(
         seen = totals.seen,

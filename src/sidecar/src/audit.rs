@@ -1,20 +1,16 @@
 //! `lacuna audit kafka`: judges a range of a real topic once, by its records' own times, and ends.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use jiff::Timestamp;
-use lacuna_core::report::Filter;
 use lacuna_core::{Checker, Settings, StreamSettings};
 
-use crate::cli::{AuditKafkaArgs, Format, Gaps};
+use crate::cli::{AuditKafkaArgs, Output};
 use crate::clock;
 use crate::exit::Exit;
-use crate::report::{self, Depth, Document, Header, Text};
+use crate::report::{Header, write_report};
 use crate::source::kafka::{Bound, KafkaSettings, Progress, Range, RangeError, Topics, read_range};
-
-/// Findings of a text report that does not ask for all of them.
-const FEW: usize = 20;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +55,7 @@ pub fn run_kafka(args: &AuditKafkaArgs, out: &mut dyn Write) -> Result<Exit, Aud
         from: bound("--from", args.from.as_deref())?,
         to: bound("--to", args.to.as_deref())?,
     };
-    let mut kafka =
-        KafkaSettings::new("audit", &args.cluster.brokers, Topics::named(&args.topic));
+    let mut kafka = KafkaSettings::new("audit", &args.cluster.brokers, Topics::named(&args.topic));
     kafka.properties = args.cluster.properties.iter().cloned().collect();
     let stream = StreamSettings { grace_ms: args.output.grace.0, ..StreamSettings::default() };
     let settings = Settings {
@@ -73,11 +68,15 @@ pub fn run_kafka(args: &AuditKafkaArgs, out: &mut dyn Write) -> Result<Exit, Aud
     read_range(&kafka, &args.topic, range, &mut checker, |progress| line.show(progress))
         .map_err(|error| AuditError::Read { topic: args.topic.clone(), error: Box::new(error) })?;
     line.clear();
-    let mut out = BufWriter::new(out);
-    write(args, &mut checker, &mut out)
-        .and_then(|()| out.flush())
-        .map_err(AuditError::Write)?;
-    Ok(Exit::of(&checker.totals()))
+    let header = Header {
+        at: checker.now(),
+        checking: true,
+        grace_ms: args.output.grace.0,
+        clock_skew_ms: StreamSettings::default().clock_skew_ms,
+        complete: false,
+    };
+    let Output { format, gaps, .. } = args.output;
+    write_report(&mut checker, format, gaps, header, out).map_err(AuditError::Write)
 }
 
 fn bound(flag: &'static str, text: Option<&str>) -> Result<Option<Bound>, AuditError> {
@@ -85,53 +84,10 @@ fn bound(flag: &'static str, text: Option<&str>) -> Result<Option<Bound>, AuditE
     if let Ok(offset) = text.parse() {
         return Ok(Some(Bound::Offset(offset)));
     }
-    let time = text.parse().ok().and_then(|time: Timestamp| u64::try_from(time.as_millisecond()).ok());
+    let time =
+        text.parse().ok().and_then(|time: Timestamp| u64::try_from(time.as_millisecond()).ok());
     let error = || AuditError::Bound { flag, text: text.to_owned() };
     time.map(|time| Some(Bound::Time(time))).ok_or_else(error)
-}
-
-fn write(args: &AuditKafkaArgs, checker: &mut Checker, out: &mut impl Write) -> io::Result<()> {
-    let all = Filter::default();
-    let totals = checker.totals();
-    let unwatched = checker.unwatched_streams();
-    let (which, limit) = match args.output.gaps {
-        Some(which) => (which, usize::MAX),
-        None => (Gaps::Open, FEW),
-    };
-    let gaps = checker.gaps(&all, &|state| which == Gaps::All || report::open(state), None, limit);
-    match args.output.format {
-        Format::Text => report::write_text(
-            out,
-            &Text {
-                grace_ms: args.output.grace.0,
-                totals: &totals,
-                unwatched: &unwatched,
-                streams: &checker.report(&all, false),
-                gaps: &gaps,
-                duplicates: &checker.duplicates(&all, None, FEW),
-                more: "; --gaps shows all",
-            },
-        ),
-        Format::Json => {
-            let document = Document {
-                header: Header {
-                    at: checker.now(),
-                    checking: true,
-                    grace_ms: args.output.grace.0,
-                    clock_skew_ms: StreamSettings::default().clock_skew_ms,
-                    complete: false,
-                },
-                totals: &totals,
-                unwatched: &unwatched,
-                streams: &checker.report(&all, true),
-                depth: Depth::Lanes,
-                gaps: args.output.gaps.map(|_| &*gaps),
-                cursor: None,
-            };
-            serde_json::to_writer(&mut *out, &document)?;
-            out.write_all(b"\n")
-        }
-    }
 }
 
 /// Rate and time left, one line that is written over.

@@ -8,6 +8,9 @@ use clap::Parser;
 use lacuna::cli::{AuditCommand, Cli, Command, RunArgs};
 use lacuna::{Exit, app, audit, check, demo, config};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => run(cli.command).into(),

@@ -1,7 +1,7 @@
 //! The metrics of contracts §5, each named once, in Prometheus' text format.
 //!
 //! They are written straight from the engine's rows. A registry would hold every series a second
-//! time and take many times as long to write them: at 10,000 series 10 ms against well under 1.
+//! time, and take several times as long to write 10,000 of them.
 
 use std::fmt::Write;
 

@@ -3,22 +3,25 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
-/// Forwards one port to another until it is cut.
+/// Forwards one port to another until it is cut; dropped, it gives the port back.
 #[derive(Debug)]
 pub struct Proxy {
+    from: SocketAddr,
     state: Arc<Mutex<State>>,
+    acceptor: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     cut: bool,
+    closed: bool,
     open: Vec<TcpStream>,
 }
 
 impl Proxy {
-    /// Listens at `from` for as long as the process lives.
+    /// Listens at `from`.
     ///
     /// # Panics
     /// If the port is taken.
@@ -28,13 +31,16 @@ impl Proxy {
             TcpListener::bind(from).unwrap_or_else(|error| panic!("port {from}: {error}"));
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
+        let acceptor = thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                if lock(&shared).closed {
+                    return;
+                }
                 // What fails here is a connection that breaks, which is what a proxy is for.
                 drop(forward(client, to, &shared));
             }
         });
-        Self { state }
+        Self { from, state, acceptor: Some(acceptor) }
     }
 
     /// Breaks every connection and refuses new ones. Bytes that were not yet taken are lost.
@@ -50,6 +56,16 @@ impl Proxy {
     /// Lets new connections through.
     pub fn mend(&self) {
         lock(&self.state).cut = false;
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
+        lock(&self.state).closed = true;
+        // The acceptor looks when somebody comes; it cannot panic.
+        drop(TcpStream::connect(self.from));
+        self.acceptor.take().map(JoinHandle::join);
     }
 }
 

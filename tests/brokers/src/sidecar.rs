@@ -170,7 +170,7 @@ impl Sidecar {
 impl Drop for Sidecar {
     /// Where a test fails, what the sidecar said helps.
     fn drop(&mut self) {
-        const LINES: usize = 40;
+        const LINES: usize = 12;
         if thread::panicking() {
             let said = fs::read_to_string(&self.log).unwrap_or_default();
             let lines: Vec<_> = said.lines().collect();

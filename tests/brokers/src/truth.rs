@@ -414,3 +414,35 @@ impl Origin {
         Some((Lane { partition, producer, epoch }, seq))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_stamps_are_told_from_foreign_ones() {
+        let origin = Origin::of("orders");
+        let lane = |partition: &str| Lane {
+            partition: partition.to_owned(),
+            producer: "web".to_owned(),
+            epoch: "18c2f0a4e1b".to_owned(),
+        };
+        let parse = |stamp| origin.parse(stamp, 3);
+        assert_eq!(parse("1;web;18c2f0a4e1b;e52ffdee;3;18446"), Some((lane("3"), 18_446)));
+        assert_eq!(parse("1;web;18c2f0a4e1b;e52ffdee;*;0"), Some((lane("*"), 0)));
+        assert_eq!(parse("1;web;18c2f0a4e1b;e52ffdee;4;18446"), None);
+        assert_eq!(parse("1;web;18c2f0a4e1b;00000000;3;18446"), None);
+    }
+
+    #[test]
+    fn a_lane_is_what_stands_in_it() {
+        let mut lane = LaneTruth::default();
+        // Offsets 0 to 5.
+        for (offset, seq) in (0..).zip([1, 4, 3, 4, 8, 1]) {
+            lane.add(seq, (0, offset));
+        }
+        assert_eq!(lane.gaps(), [0..=0, 2..=2, 5..=7]);
+        assert_eq!(Vec::from_iter(lane.repeats()), [(1, (0, 5)), (4, (0, 3))]);
+        assert_eq!(lane.reordered, 1);
+    }
+}

@@ -230,6 +230,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::Answers;
 
     #[test]
     fn counting_on_in_place_writes_what_the_core_writes() {
@@ -239,6 +240,25 @@ mod tests {
             assert_eq!(turn.stamp(), Some(encoder.encode(seq)));
             turn.count_on();
         }
+    }
+
+    #[test]
+    fn a_report_goes_to_the_lane_that_its_stamp_names() {
+        let identity = Identity { producer: "p@h".to_owned(), epoch: 7 };
+        let topic = Topic::new("orders");
+        let pending = |partition| {
+            let lane = topic.lane(partition, &identity, false);
+            lane.book().record(1, Answers::All, 0).pending
+        };
+        let origin = stamp::origin("orders");
+        let settle = |prefix: String| topic.settle(3, prefix.as_bytes(), 0, Outcome::Acknowledged);
+        assert_eq!([pending(Some(3)), pending(None)], [[(0, 0)], [(0, 0)]]);
+        settle(format!("1;forwarded@h;7;{origin:08x};3"));
+        assert_eq!([pending(Some(3)), pending(None)], [[(0, 0)], [(0, 0)]]);
+        settle(format!("1;p@h;7;{origin:08x};*"));
+        assert_eq!([pending(Some(3)), pending(None)], [vec![(0, 0)], vec![]]);
+        settle(format!("1;p@h;7;{origin:08x};3"));
+        assert_eq!([pending(Some(3)), pending(None)], [[], []]);
     }
 
     #[test]

@@ -75,6 +75,12 @@ pub(crate) struct Observer {
 struct State {
     /// `None` after a fault.
     checker: Option<Checker>,
+    member: Member,
+}
+
+/// Where this member stands: its view's name, and the partitions that it has watched.
+#[derive(Debug)]
+struct Member {
     view: String,
     committed: bool,
     partitions: HashMap<String, Vec<Option<PartitionId>>>,
@@ -90,10 +96,12 @@ impl Observer {
             missed: AtomicBool::new(false),
             state: Mutex::new(State {
                 checker: Some(Checker::new(options.settings)),
-                view: view.unwrap_or_else(|| "consumer".to_owned()),
-                committed: isolation.is_none_or(|level| level == "read_committed"),
-                partitions: HashMap::new(),
-                until_sweep: SWEEP_EVERY,
+                member: Member {
+                    view: view.unwrap_or_else(|| "consumer".to_owned()),
+                    committed: isolation.is_none_or(|level| level == "read_committed"),
+                    partitions: HashMap::new(),
+                    until_sweep: SWEEP_EVERY,
+                },
             }),
         }
     }
@@ -115,16 +123,16 @@ impl Observer {
             stamp: native::stamp(message),
             redelivered: None,
         };
-        self.guarded(|state, checker| {
+        self.guarded(|member, checker| {
             let (topic, partition) = (message.topic(), message.partition());
-            let known = state.known(topic, partition);
-            let id = known.or_else(|| state.begin(checker, topic, partition, None, observation.at));
+            let known = member.known(topic, partition);
+            let id = known.or_else(|| member.begin(checker, topic, partition, observation.at));
             if let Some(id) = id {
                 checker.observe(id, &observation);
             }
-            state.until_sweep -= 1;
-            if state.until_sweep == 0 {
-                state.until_sweep = SWEEP_EVERY;
+            member.until_sweep -= 1;
+            if member.until_sweep == 0 {
+                member.until_sweep = SWEEP_EVERY;
                 checker.sweep(observation.at, SWEEP_STEPS);
             }
         });
@@ -133,26 +141,24 @@ impl Observer {
     /// The consumer was assigned these partitions, or goes on at another position.
     pub(crate) fn watch(&self, partitions: &TopicPartitionList) {
         let at = clock::unix_ms();
-        self.guarded(|state, checker| {
+        self.guarded(|member, checker| {
             for element in partitions.elements() {
-                let position = match element.offset() {
-                    Offset::Beginning => Some(0),
-                    Offset::Offset(offset) => u64::try_from(offset).ok(),
-                    Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
-                };
                 let (topic, partition) = (element.topic(), element.partition());
-                match state.known(topic, partition) {
-                    // Without a position the first message decides whether this goes on where it
-                    // was; a hand-over to another member in between is a pause.
-                    Some(id) => {
-                        let committed = state.committed;
-                        let watch = Watch { position, at, committed, ..Watch::default() };
-                        checker.watch(id, &watch);
-                    }
-                    None => {
-                        state.begin(checker, topic, partition, position, at);
-                    }
-                }
+                let Some(id) = member.known(topic, partition) else {
+                    member.begin(checker, topic, partition, at);
+                    continue;
+                };
+                // Without a position the first message decides whether this goes on where it was;
+                // a hand-over to another member in between is a pause.
+                let position = match element.offset() {
+                    Offset::Offset(offset) => u64::try_from(offset).ok(),
+                    Offset::Beginning
+                    | Offset::End
+                    | Offset::Stored
+                    | Offset::Invalid
+                    | Offset::OffsetTail(_) => None,
+                };
+                member.watch(checker, id, Watch { position, at, ..Watch::default() });
             }
         });
     }
@@ -162,42 +168,43 @@ impl Observer {
         self.guarded(|_, checker| read(checker))
     }
 
-    fn guarded<T>(&self, work: impl FnOnce(&mut State, &mut Checker) -> T) -> Option<T> {
+    fn guarded<T>(&self, work: impl FnOnce(&mut Member, &mut Checker) -> T) -> Option<T> {
         let mut state = lock(&self.state);
-        let mut checker = state.checker.take()?;
+        let State { checker: slot, member } = &mut *state;
+        let checker = slot.as_mut()?;
         let work = AssertUnwindSafe(|| {
             if self.missed.load(Ordering::Relaxed) && self.missed.swap(false, Ordering::Relaxed) {
-                state.resume(&mut checker, clock::unix_ms());
+                member.resume(checker, clock::unix_ms());
             }
-            work(&mut state, &mut checker)
+            work(member, checker)
         });
-        let result = catch_unwind(work).ok()?;
-        state.checker = Some(checker);
-        Some(result)
+        let result = catch_unwind(work);
+        if result.is_err() {
+            // What a panic leaves behind is not to be trusted.
+            *slot = None;
+        }
+        result.ok()
     }
 }
 
-impl State {
+impl Member {
     fn known(&self, topic: &str, partition: i32) -> Option<PartitionId> {
         let index = usize::try_from(partition).ok()?;
         self.partitions.get(topic)?.get(index).copied()?
     }
 
-    /// Watches a partition for the first time. Whether its start was seen shows in the position
-    /// that reading begins at: only 0 is a start.
+    /// Watches a partition for the first time. Whether its start is seen shows in the position of
+    /// the first message: only 0 is a start, wherever the application meant to begin.
     fn begin(
         &mut self,
         checker: &mut Checker,
         topic: &str,
         partition: i32,
-        position: Option<u64>,
         at: u64,
     ) -> Option<PartitionId> {
         let index = usize::try_from(partition).ok()?;
         let id = checker.partition(&self.view, topic, &partition.to_string())?;
-        let committed = self.committed;
-        let watch = Watch { from_start: true, position, at, committed, ..Watch::default() };
-        checker.watch(id, &watch);
+        self.watch(checker, id, Watch { from_start: true, at, ..Watch::default() });
         let slots = self.partitions.entry(topic.to_owned()).or_default();
         if slots.len() <= index {
             slots.resize(index + 1, None);
@@ -210,8 +217,29 @@ impl State {
     fn resume(&self, checker: &mut Checker, at: u64) {
         for &id in self.partitions.values().flatten().flatten() {
             checker.pause(id, at);
-            let watch = Watch { at, committed: self.committed, ..Watch::default() };
-            checker.watch(id, &watch);
+            self.watch(checker, id, Watch { at, ..Watch::default() });
         }
+    }
+
+    fn watch(&self, checker: &mut Checker, id: PartitionId, watch: Watch) {
+        checker.watch(id, &Watch { committed: self.committed, ..watch });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_ends_the_checking_and_nothing_else() {
+        let config = ClientConfig::new().create_native_config().unwrap();
+        let observer = Observer::new(&config, CheckOptions::default());
+        assert_eq!(observer.checker(|checker| checker.lane_count()), Some(0));
+        let fault = observer.checker(|_| std::panic::panic_any("a fault"));
+        assert_eq!(fault, None::<()>);
+        assert_eq!(observer.checker(|checker| checker.lane_count()), None);
+        observer.watch(&TopicPartitionList::new());
     }
 }

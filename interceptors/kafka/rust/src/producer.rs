@@ -325,3 +325,48 @@ where
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rdkafka::ClientContext;
+    use rdkafka::error::RDKafkaErrorCode;
+    use rdkafka::message::DeliveryResult;
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    struct Reporting(Arc<Mutex<Vec<KafkaError>>>);
+
+    impl ClientContext for Reporting {
+        fn error(&self, _: KafkaError, _: &str) {}
+    }
+
+    impl ProducerContext for Reporting {
+        type DeliveryOpaque = ();
+
+        fn delivery(&self, report: &DeliveryResult<'_>, (): ()) {
+            self.0.lock().unwrap().extend(report.as_ref().err().map(|(error, _)| error.clone()));
+        }
+    }
+
+    #[test]
+    fn what_is_queued_at_a_drop_is_reported_before_the_drop_ends() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.broker_down(1).unwrap();
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let producer: StampedProducer<Reporting> = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .create_with_context(Reporting(Arc::clone(&reported)))
+            .unwrap();
+        let record = BaseRecord::<str, str>::to("orders").payload("x");
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        // As the background does while it asks.
+        let held = Arc::clone(&producer.producer);
+        drop(producer);
+        let purged = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue);
+        assert_eq!(*reported.lock().unwrap(), [purged]);
+        drop(held);
+    }
+}

@@ -18,8 +18,7 @@ pub(super) struct Broker {
 
 impl Broker {
     pub(super) fn start() -> KafkaResult<Self> {
-        let owner: BaseProducer =
-            ClientConfig::new().set("test.mock.num.brokers", "1").create()?;
+        let owner: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "1").create()?;
         // SAFETY: the handle is alive, and so is the cluster that it owns; null where it has none.
         unsafe {
             let cluster = c::rd_kafka_handle_mock_cluster(owner.client().native_ptr());

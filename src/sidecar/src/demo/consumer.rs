@@ -88,7 +88,10 @@ pub(super) fn consume(task: Task) -> Result<Truth, DemoError> {
 /// Says that the group has read all that there is.
 pub(super) fn ends(ends: &[u64]) -> Vec<Line<'static>> {
     let at = clock::now_ms();
-    (0..).zip(ends).map(|(p, &end)| Line::At(place(p), Event::End { position: Some(end), at })).collect()
+    (0..)
+        .zip(ends)
+        .map(|(p, &end)| Line::At(place(p), Event::End { position: Some(end), at }))
+        .collect()
 }
 
 struct Consuming {
@@ -167,12 +170,8 @@ impl Consuming {
 }
 
 fn watch(partition: i32) -> Line<'static> {
-    let watch = Watch {
-        from_start: true,
-        position: Some(0),
-        at: clock::now_ms(),
-        ..Watch::default()
-    };
+    let watch =
+        Watch { from_start: true, position: Some(0), at: clock::now_ms(), ..Watch::default() };
     Line::At(place(partition), Event::Watch(watch))
 }
 

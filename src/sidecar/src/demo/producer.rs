@@ -87,8 +87,11 @@ pub(super) fn produce(mut task: Task) -> KafkaResult<Outcome> {
     for index in 0..task.messages {
         let stream = if index % 4 == 3 { Stream::Payments } else { Stream::Orders };
         let count = task.partitions[stream as usize];
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss,
-                 reason = "a number of partitions, and one below it")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number of partitions, and one below it"
+        )]
         let partition = task.dice.roll(count as u64) as i32;
         sending.send_next(&mut task, &mut lanes, stream, partition)?;
         sending.send_due()?;
@@ -342,7 +345,8 @@ impl Client {
         stamp: Option<&[u8]>,
         payload: &[u8],
     ) -> KafkaResult<()> {
-        let mut record = BaseRecord::<(), [u8]>::to(stream.topic()).partition(partition).payload(payload);
+        let mut record =
+            BaseRecord::<(), [u8]>::to(stream.topic()).partition(partition).payload(payload);
         if let Some(stamp) = stamp {
             let header = Header { key: stamp::HEADER, value: Some(stamp) };
             record = record.headers(OwnedHeaders::new().insert(header));

@@ -14,11 +14,11 @@ use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
 use super::broker::{Broker, partitions_for};
+use super::consumer;
 use super::plan::{Dice, Stream};
 use super::producer::{self, Held};
 use super::table::{self, Result as Outcome};
 use super::truth::{LostRange, Truth};
-use super::consumer;
 use crate::cli::{DemoArgs, Format};
 use crate::clock;
 use crate::engine::{Engine, EngineSettings, Stopped};
@@ -38,7 +38,7 @@ const MOST: u64 = 2_000_000;
 const WITHIN_MS: u64 = 6_000;
 const PRODUCERS: [&str; 3] = ["demo-web", "demo-mobile", "demo-batch"];
 /// Longest wait for the engine to have found what was injected, ms.
-const PATIENCE_MS: u64 = 8_000;
+const PATIENCE_MS: u64 = 12_000;
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(100);
 /// After that, nothing more may be found for so long.
@@ -284,5 +284,62 @@ impl Demo {
             sleep(LOOK).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_injected_is_what_is_found() {
+        let args = DemoArgs {
+            seed: Some(7),
+            messages: Some(6_000),
+            format: Format::Json,
+            headless: true,
+            keep: false,
+        };
+        let mut out = Vec::new();
+        let exit = run(&args, &mut out).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["injected"], json["found"]);
+        assert_eq!((exit, &json["exact"]), (Exit::DONE, &true.into()));
+        // Were nothing injected, the two would be equal too.
+        for (kind, of) in [
+            ("lost", "undetermined"),
+            ("lost", "consume"),
+            ("duplicates", "resent"),
+            ("duplicates", "redelivered"),
+            ("observed", "foreign"),
+        ] {
+            assert_ne!(json["injected"][kind][of], 0, "{kind} {of}");
+        }
+        assert_ne!(json["injected"]["reordered"], 0);
+        assert_ne!(json["injected"]["recovered"], 0);
+    }
+
+    #[test]
+    fn one_number_less_or_another_range_is_not_exact() {
+        let range = |first| LostRange {
+            view: "log".to_owned(),
+            stream: "s".to_owned(),
+            partition: "0".to_owned(),
+            producer: "p".to_owned(),
+            epoch: 1,
+            first,
+            last: 9,
+            stage: None,
+        };
+        let outcome = |seen, first| Outcome {
+            injected: Totals { seen: 10, ..Totals::default() },
+            found: Totals { seen, ..Totals::default() },
+            injected_ranges: BTreeSet::from([range(5)]),
+            found_ranges: BTreeSet::from([range(first)]),
+            restarts: 0,
+        };
+        assert!(outcome(10, 5).is_exact());
+        assert!(!outcome(9, 5).is_exact());
+        assert!(!outcome(10, 6).is_exact());
     }
 }

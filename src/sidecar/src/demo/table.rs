@@ -33,7 +33,10 @@ impl Result {
             t.unknown.joined + t.unknown.paused + t.unknown.evicted + t.unknown.transaction
         };
         let by_design = |t: &Totals| {
-            t.by_design.aborted + t.by_design.compacted + t.by_design.expired + t.by_design.retention
+            t.by_design.aborted
+                + t.by_design.compacted
+                + t.by_design.expired
+                + t.by_design.retention
         };
         vec![
             ("lost before the broker", i.lost.undetermined, f.lost.undetermined),
@@ -45,7 +48,11 @@ impl Result {
             ("foreign stamps", i.observed.foreign.into(), f.observed.foreign.into()),
             ("no stamp", i.observed.absent.into(), f.observed.absent.into()),
             ("malformed stamps", i.observed.malformed.into(), f.observed.malformed.into()),
-            ("stamps of a later version", i.observed.unsupported.into(), f.observed.unsupported.into()),
+            (
+                "stamps of a later version",
+                i.observed.unsupported.into(),
+                f.observed.unsupported.into(),
+            ),
             ("lanes, a restart's own included", i.lanes.into(), f.lanes.into()),
             ("ranges of lost numbers", i.open_gaps.into(), f.open_gaps.into()),
             ("numbers seen", i.seen.into(), f.seen.into()),
@@ -73,8 +80,16 @@ pub(super) fn write_text(out: &mut dyn Write, result: &Result) -> io::Result<()>
     if both.len() > NAMED {
         writeln!(out, "  and {} more", both.len() - NAMED)?;
     }
-    write_ranges(out, "injected and not found", result.injected_ranges.difference(&result.found_ranges))?;
-    write_ranges(out, "found and not injected", result.found_ranges.difference(&result.injected_ranges))?;
+    write_ranges(
+        out,
+        "injected and not found",
+        result.injected_ranges.difference(&result.found_ranges),
+    )?;
+    write_ranges(
+        out,
+        "found and not injected",
+        result.found_ranges.difference(&result.injected_ranges),
+    )?;
     let verdict = if result.is_exact() {
         "exact: all that was injected was found, and nothing else"
     } else {

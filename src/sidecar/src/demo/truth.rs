@@ -140,10 +140,8 @@ impl Truth {
     /// Every lost number, as ranges.
     pub(super) fn ranges(&self) -> BTreeSet<LostRange> {
         let mut ranges = BTreeSet::new();
-        let views = [
-            ("log", Stage::Undetermined, &self.swallowed),
-            (GROUP, Stage::Consume, &self.skipped),
-        ];
+        let views =
+            [("log", Stage::Undetermined, &self.swallowed), (GROUP, Stage::Consume, &self.skipped)];
         for (view, stage, numbers) in views {
             let mut open: Option<(Lane, u64, u64)> = None;
             for &(lane, number) in numbers {

@@ -39,11 +39,17 @@ fn log_row(row: &ChangeRow) {
     match (change.from, change.to) {
         (_, Some(State::Lost(stage))) => finding!(error, "lost", format_args!("{stage:?}")),
         (Some(State::Lost(_)), None) => finding!(info, "recovered", "seen after it was lost"),
-        (Some(State::Lost(_)), Some(to)) => finding!(info, "no longer lost", format_args!("{to:?}")),
+        (Some(State::Lost(_)), Some(to)) => {
+            finding!(info, "no longer lost", format_args!("{to:?}"));
+        }
         (_, Some(State::Unknown(Reason::Joined))) => {}
-        (_, Some(State::Unknown(reason))) => finding!(warn, "cannot be judged", format_args!("{reason:?}")),
+        (_, Some(State::Unknown(reason))) => {
+            finding!(warn, "cannot be judged", format_args!("{reason:?}"));
+        }
         (_, Some(State::Refused)) => finding!(info, "refused", "the application was told"),
-        (_, Some(State::ByDesign(cause))) => finding!(info, "absent by design", format_args!("{cause:?}")),
+        (_, Some(State::ByDesign(cause))) => {
+            finding!(info, "absent by design", format_args!("{cause:?}"));
+        }
         (_, Some(State::Missing | State::LostInLog) | None) => {}
     }
 }

@@ -91,9 +91,8 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<GapRow>, Stopped> {
         // A gap's age is the time of its opening, so those of all workers are one order already.
-        let rows = self
-            .all(move |worker| worker.checker.gaps(&filter, &*wanted, before, limit))
-            .await?;
+        let rows =
+            self.all(move |worker| worker.checker.gaps(&filter, &*wanted, before, limit)).await?;
         Ok(merge::newest(rows, |row| row.age, limit))
     }
 

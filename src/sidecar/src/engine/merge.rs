@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn ages_of_several_workers_page_without_loss_or_repeat() {
         let ages = Ages::of(3);
-        let all: Vec<u64> = (0..3).flat_map(|w| (0..5).map(move |age| ages.global(w, age))).collect();
+        let all: Vec<u64> =
+            (0..3).flat_map(|w| (0..5).map(move |age| ages.global(w, age))).collect();
         for &cursor in &all {
             let below: Vec<u64> = (0..3)
                 .flat_map(|w| {

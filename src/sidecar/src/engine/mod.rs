@@ -13,6 +13,8 @@ mod merge;
 mod settings;
 mod source;
 mod switch;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use handle::{Engine, Stopped, Wanted};

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use lacuna_core::{Settings, StreamSettings, stamp};
+use lacuna_core::{Limits, Settings, StreamSettings, stamp};
 
 use super::switch::Switch;
 
@@ -33,14 +33,28 @@ impl EngineSettings {
     pub(super) fn share(&self) -> Settings {
         let workers = self.workers.max(1);
         let mut settings = self.checker.clone();
-        let limits = &mut settings.limits;
+        // Taken apart in full, so that a new limit cannot be forgotten.
+        let Limits {
+            lanes,
+            partitions,
+            evidence,
+            duplicates,
+            changes,
+            cut_memory_bytes,
+            read_times_bytes,
+            retired,
+            retire_closed_ms: _,
+            retire_idle_ms: _,
+        } = &mut settings.limits;
         for limit in [
-            &mut limits.lanes,
-            &mut limits.evidence,
-            &mut limits.duplicates,
-            &mut limits.changes,
-            &mut limits.cut_memory_bytes,
-            &mut limits.partitions,
+            lanes,
+            partitions,
+            evidence,
+            duplicates,
+            changes,
+            cut_memory_bytes,
+            read_times_bytes,
+            retired,
         ] {
             *limit = limit.div_ceil(workers);
         }

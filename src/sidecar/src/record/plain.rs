@@ -16,13 +16,13 @@ pub(super) fn message(line: &[u8]) -> Option<Line<'_>> {
     if !line.iter().fold(true, |plain, &b| plain & (b' '..0x7f).contains(&b) & (b != b'\\')) {
         return None;
     }
-    let mut rest = Rest(str::from_utf8(line).ok()?);
+    let mut rest = Rest { line: str::from_utf8(line).ok()?, at: 0 };
     let (mut view, mut stream, mut partition, mut stamp) = (None, None, None, None);
     let (mut position, mut at, mut time, mut redelivered) = (None, None, None, None);
-    rest.token('{')?;
+    rest.token(b'{')?;
     loop {
         let name = rest.text()?;
-        rest.token(':')?;
+        rest.token(b':')?;
         match name {
             "view" => once(&mut view, rest.text()?)?,
             "stream" => once(&mut stream, rest.text()?)?,
@@ -34,12 +34,12 @@ pub(super) fn message(line: &[u8]) -> Option<Line<'_>> {
             "redelivered" => once(&mut redelivered, rest.flag()?)?,
             _ => return None,
         }
-        if rest.token(',').is_none() {
+        if rest.token(b',').is_none() {
             break;
         }
     }
-    rest.token('}')?;
-    if !rest.0.is_empty() {
+    rest.token(b'}')?;
+    if rest.at < line.len() {
         return None;
     }
     let place = Place {
@@ -56,46 +56,64 @@ fn once<T>(member: &mut Option<T>, value: T) -> Option<()> {
     member.replace(value).is_none().then_some(())
 }
 
-/// What has not been read yet. Each step takes one token, and the blanks before it.
-struct Rest<'a>(&'a str);
+/// How far the line has been read. Each step takes one token, and the blanks before it.
+struct Rest<'a> {
+    line: &'a str,
+    at: usize,
+}
 
 impl<'a> Rest<'a> {
-    fn token(&mut self, token: char) -> Option<()> {
-        self.blanks();
-        self.0 = self.0.strip_prefix(token)?;
-        Some(())
+    fn token(&mut self, token: u8) -> Option<()> {
+        (self.peek()? == token).then(|| self.at += 1)
     }
 
     fn text(&mut self) -> Option<&'a str> {
-        self.token('"')?;
-        let (text, rest) = self.0.split_at(memchr::memchr(b'"', self.0.as_bytes())?);
-        self.0 = &rest[1..];
+        self.token(b'"')?;
+        let length = memchr::memchr(b'"', &self.line.as_bytes()[self.at..])?;
+        let text = &self.line[self.at..self.at + length];
+        self.at += length + 1;
         Some(text)
     }
 
     fn number(&mut self) -> Option<u64> {
-        self.blanks();
-        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = self.0.split_at(digits);
-        // A fraction or an exponent is caught by the token that is expected next.
-        if digits > 1 && number.starts_with('0') {
-            return None;
+        let first = self.peek()?;
+        let (begin, mut number) = (self.at, 0_u64);
+        while let Some(digit) = self.digit() {
+            number = number.wrapping_mul(10).wrapping_add(digit);
+            self.at += 1;
         }
-        self.0 = rest;
-        number.parse().ok()
+        // 19 digits stay below 10^19 < 2^64. A fraction or an exponent is caught by the token that
+        // is expected next.
+        let digits = self.at - begin;
+        ((1..=19).contains(&digits) && (first != b'0' || digits == 1)).then_some(number)
+    }
+
+    fn digit(&self) -> Option<u64> {
+        let digit = self.line.as_bytes().get(self.at)?.wrapping_sub(b'0');
+        (digit <= 9).then_some(digit.into())
     }
 
     fn flag(&mut self) -> Option<bool> {
-        self.blanks();
-        let (flag, rest) = match self.0.strip_prefix("true") {
-            Some(rest) => (true, rest),
-            None => (false, self.0.strip_prefix("false")?),
+        self.peek()?;
+        let rest = &self.line[self.at..];
+        let (flag, length) = if rest.starts_with("true") {
+            (true, "true".len())
+        } else if rest.starts_with("false") {
+            (false, "false".len())
+        } else {
+            return None;
         };
-        self.0 = rest;
+        self.at += length;
         Some(flag)
     }
 
-    fn blanks(&mut self) {
-        self.0 = self.0.trim_start_matches(' ');
+    /// The next byte that is not a blank.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.line.as_bytes().get(self.at) {
+                Some(b' ') => self.at += 1,
+                byte => return byte.copied(),
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! Lines of any input, one buffer for all of them.
+//! Lines of any input, left where they were read where they can be.
 
 use std::io::{self, BufRead, Read};
+use std::mem;
 
 /// Longest line, in bytes: far above any record, and what keeps an input without line ends from
 /// filling the memory.
@@ -21,14 +22,17 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Lines<R> {
     input: R,
-    buffer: Vec<u8>,
+    /// Bytes at the beginning of the input's buffer that are the line that was given last.
+    given: usize,
+    /// A line that does not lie in the input's buffer as a whole.
+    pieces: Vec<u8>,
     number: u64,
 }
 
 impl<R: BufRead> Lines<R> {
     /// Reads `input`; each read of it should bring many lines.
     pub const fn new(input: R) -> Self {
-        Self { input, buffer: Vec::new(), number: 0 }
+        Self { input, given: 0, pieces: Vec::new(), number: 0 }
     }
 
     /// The number of the line that was given last.
@@ -41,21 +45,36 @@ impl<R: BufRead> Lines<R> {
     /// [`Self::number`].
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, ReadError> {
         loop {
-            self.buffer.clear();
+            self.input.consume(mem::take(&mut self.given));
             self.number += 1;
+            // What fails here fails again below, or was only interrupted.
+            let buffer = self.input.fill_buf().unwrap_or_default();
+            let Some(end) = memchr::memchr(b'\n', buffer) else { break };
+            self.given = end + 1;
+            if !buffer[..end].trim_ascii().is_empty() {
+                return Ok(Some(self.input.fill_buf()?[..end].trim_ascii_end()));
+            }
+        }
+        self.next_in_pieces()
+    }
+
+    fn next_in_pieces(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        loop {
+            self.pieces.clear();
             let limit = MAX_LINE as u64 + 1;
-            if (&mut self.input).take(limit).read_until(b'\n', &mut self.buffer)? == 0 {
+            if (&mut self.input).take(limit).read_until(b'\n', &mut self.pieces)? == 0 {
                 return Ok(None);
             }
-            if self.buffer.len() > MAX_LINE {
+            if self.pieces.len() > MAX_LINE {
                 return Err(ReadError::TooLong);
             }
             // Not in one `if` with the return: the borrow of what is returned would outlast it.
-            if !self.buffer.trim_ascii().is_empty() {
+            if !self.pieces.trim_ascii().is_empty() {
                 break;
             }
+            self.number += 1;
         }
         // A parser that met the line's end would report the next line's beginning.
-        Ok(Some(self.buffer.trim_ascii_end()))
+        Ok(Some(self.pieces.trim_ascii_end()))
     }
 }

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::io::{self, BufReader};
 
 use lacuna_core::verdict::Cause;
 
@@ -267,20 +268,25 @@ fn a_line_outlives_its_text() {
 }
 
 #[test]
-fn blank_lines_are_skipped_and_counted() {
-    let mut lines = Lines::new(&b"a\n\n  \r\nb\r\n\nc"[..]);
-    let mut read = Vec::new();
-    while let Some(line) = lines.next_line().unwrap() {
-        let line = String::from_utf8(line.trim_ascii().to_vec()).unwrap();
-        read.push((line, lines.number()));
+fn blank_lines_are_skipped_and_counted_however_the_input_is_cut() {
+    let text = b"a\n\n  \r\nbcdef\r\n\nc";
+    let expected =
+        [("a", 1), ("bcdef", 4), ("c", 6)].map(|(line, number)| (line.to_owned(), number));
+    for capacity in 1..=text.len() + 1 {
+        let mut lines = Lines::new(BufReader::with_capacity(capacity, &text[..]));
+        let mut read = Vec::new();
+        while let Some(line) = lines.next_line().unwrap() {
+            let line = String::from_utf8(line.to_vec()).unwrap();
+            read.push((line, lines.number()));
+        }
+        assert_eq!(read, expected, "{capacity}");
+        assert_eq!(lines.next_line().unwrap(), None);
     }
-    let expected = [("a", 1), ("b", 4), ("c", 6)].map(|(line, number)| (line.to_owned(), number));
-    assert_eq!(read, expected);
 }
 
 #[test]
 fn an_input_without_line_ends_does_not_fill_the_memory() {
-    let mut lines = Lines::new(std::io::BufReader::new(std::io::repeat(b'x')));
+    let mut lines = Lines::new(BufReader::new(io::repeat(b'x')));
     let why = lines.next_line().unwrap_err().to_string();
     assert_eq!(why, "longer than 16777216 bytes: records are lines of their own");
     assert_eq!(lines.number(), 1);

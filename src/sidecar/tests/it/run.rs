@@ -95,6 +95,21 @@ fn it_drains_on_a_signal_and_ends_with_what_was_found() {
 }
 
 #[test]
+fn a_request_that_never_ends_does_not_keep_it() {
+    let sidecar = Sidecar::start();
+    let mut stream = TcpStream::connect(&sidecar.address).unwrap();
+    let head = "POST /v1/observations HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(b"Expect: 100-continue\r\n\r\n").unwrap();
+    // What comes back says that the request is under way.
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    let (last, ended) = sidecar.end("TERM");
+    assert_eq!((last["message"].as_str(), ended), (Some("ended"), Some(3)), "{last}");
+}
+
+#[test]
 fn an_address_that_is_taken_is_2() {
     let sidecar = Sidecar::start();
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))

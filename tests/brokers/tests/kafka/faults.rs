@@ -42,15 +42,12 @@ fn through_a_relay(topic: &str, faults: &[&str]) -> Truth {
 
 #[test]
 fn swallowed_at_the_head_and_in_the_middle() {
-    let truth = through_a_relay(
-        "swallowed",
-        &["partitions=3", "swallow=0:0-4,1:0-0,1:300-349,2:20-20,2:22-22,2:900-1899"],
-    );
+    let truth =
+        through_a_relay("swallowed", &["swallow=0:0-4,1:0-0,1:300-349,2:20-20,2:22-22,2:900-1899"]);
     let gaps = truth.gaps();
     assert!(gaps.iter().any(|gap| gap.lane.partition == "0" && gap.first == 0 && gap.last == 4));
     assert!(gaps.iter().any(|gap| gap.lane.partition == "1" && gap.first == 0 && gap.last == 0));
     assert!(gaps.iter().any(|gap| gap.first == 20) && gaps.iter().any(|gap| gap.first == 22));
-    assert!(gaps.iter().any(|gap| gap.lane.producer == "second"));
     assert_eq!(truth.duplicates(), [].into());
 }
 

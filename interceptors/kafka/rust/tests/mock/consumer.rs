@@ -3,18 +3,19 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use lacuna_core::stamp::{HEADER, Stamp, origin};
 use lacuna_core::totals::{Duplicates, Lost, Totals, Unknown};
 use rdkafka::consumer::{BaseConsumer, Consumer, Rebalance};
 use rdkafka::error::KafkaResult;
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use lacuna_kafka::{
     CheckContext, CheckedConsumer, CheckedContext, CheckedStreamConsumer, StampedProducer,
 };
 
-use crate::support::{Cluster, LIMIT};
+use crate::support::{Cluster, LIMIT, until};
 
 const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 3;
@@ -55,13 +56,14 @@ fn totals<I>(consumer: &lacuna_kafka::Checked<I>) -> Totals {
 
 fn read(consumer: &CheckedConsumer, count: usize) {
     let mut left = count;
-    while left > 0 {
+    until(|| {
         // A poll that only served a callback gives no message.
         if let Some(message) = consumer.poll(LIMIT) {
             assert_eq!(message.unwrap().payload(), Some(&b"x"[..]));
             left -= 1;
         }
-    }
+        left == 0
+    });
 }
 
 #[test]
@@ -101,6 +103,30 @@ fn what_the_application_skips_by_itself_is_unknown_and_no_loss() {
     let paused = Unknown { paused: 5, ..Unknown::default() };
     assert_eq!((totals.seen, totals.missing, totals.lost), (5, 0, Lost::default()));
     assert_eq!(totals.unknown, paused);
+}
+
+/// Whether what is below a lane's first number is missing or unknown: only who has read the
+/// partition from its first message knows.
+#[test]
+fn a_partition_is_watched_from_its_start_where_its_first_message_is_seen() {
+    let cluster = Cluster::new(TOPIC, 1);
+    let forger: BaseProducer = cluster.config(&[]).create().unwrap();
+    for seq in [2, 3] {
+        let stamp = Stamp { producer: "p", epoch: 1, origin: origin(TOPIC), lane: "0", seq };
+        let value = stamp.to_string();
+        let headers = OwnedHeaders::new().insert(Header { key: HEADER, value: Some(&value) });
+        let record = BaseRecord::<str, str>::to(TOPIC).payload("x").partition(0).headers(headers);
+        forger.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    forger.flush(LIMIT).unwrap();
+    for (first, missing, joined) in [(0, 2, 0), (1, 0, 3)] {
+        let consumer: CheckedConsumer =
+            cluster.config(&[("group.id", "billing")]).create().unwrap();
+        consumer.assign(&one(Offset::Offset(first))).unwrap();
+        read(&consumer, if first == 0 { 2 } else { 1 });
+        let totals = totals(&consumer);
+        assert_eq!((totals.missing, totals.unknown.joined), (missing, joined), "from {first}");
+    }
 }
 
 #[test]
@@ -174,14 +200,16 @@ fn the_application_s_own_context_is_called_in_a_group() {
         .unwrap();
     consumer.subscribe(&[TOPIC]).unwrap();
     let mut left = 30;
-    while left > 0 {
+    until(|| {
         left -= usize::from(consumer.poll(LIMIT).transpose().unwrap().is_some());
-    }
+        left == 0
+    });
     assert_eq!(totals(&consumer).seen, 30);
     let notes = || consumer.context().0.lock().unwrap().clone();
-    while !notes().iter().any(|note| note == "commit") {
+    until(|| {
         assert!(consumer.poll(Duration::from_millis(100)).is_none());
-    }
+        notes().iter().any(|note| note == "commit")
+    });
     assert_eq!(notes()[..2], ["pre", "post"]);
     let views = consumer.checker(|checker| checker.report(&Default::default(), false)).unwrap();
     assert!(views.iter().all(|row| row.view == "billing"), "{views:?}");

@@ -11,7 +11,7 @@ use rdkafka::{ClientContext, Statistics};
 
 use lacuna_kafka::StampedFutureProducer;
 
-use crate::support::{Cluster, LIMIT, assert_consecutive, book};
+use crate::support::{Cluster, LIMIT, assert_consecutive, book, until};
 
 const TOPIC: &str = "orders";
 
@@ -88,7 +88,8 @@ fn the_application_s_own_context_is_called() {
         .config(&[("statistics.interval.ms", "10")])
         .create_with_context(Counting(Arc::clone(&calls)))
         .unwrap();
-    while calls.load(Ordering::Relaxed) == 0 {
+    until(|| {
         producer.poll(std::time::Duration::from_millis(10));
-    }
+        calls.load(Ordering::Relaxed) > 0
+    });
 }

@@ -1,6 +1,6 @@
 //! An embedded cluster, and what stands in its log afterwards.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lacuna_core::ledger::LedgerRecord;
 use lacuna_core::stamp::{HEADER, Stamp, origin};
@@ -103,6 +103,15 @@ pub(crate) fn assert_consecutive(topic: &str, log: &[Stored]) {
         }
         let count = u64::try_from(seqs.len()).unwrap();
         assert_eq!(seqs, (0..count).collect::<Vec<_>>(), "lane {lane}");
+    }
+}
+
+/// Steps until this is done, or fails where that takes too long.
+#[expect(clippy::disallowed_methods, reason = "a test's own deadline")]
+pub(crate) fn until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < LIMIT, "still not done");
     }
 }
 

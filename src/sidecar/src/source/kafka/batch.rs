@@ -278,9 +278,8 @@ impl Message {
         let (mut value, mut len): (*const c_void, usize) = (ptr::null(), 0);
         let name: *const c_char = HEADER.as_ptr();
         // SAFETY: headers and name are alive; the value is the message's own.
-        let error = unsafe {
-            c::rd_kafka_header_get_last(headers, name, &raw mut value, &raw mut len)
-        };
+        let error =
+            unsafe { c::rd_kafka_header_get_last(headers, name, &raw mut value, &raw mut len) };
         if error != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             return None;
         }

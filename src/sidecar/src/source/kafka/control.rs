@@ -25,8 +25,9 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) enum Order {
     /// Watch this partition from this offset on.
     Start { topic: Arc<str>, partition: i32, offset: u64, from_start: bool },
-    /// Where the logs of these partitions ended; `None`: no answer. Times are ms since the epoch.
-    Ends { asked: u64, answered: u64, ends: Vec<(usize, Option<u64>)> },
+    /// Where the logs of these partitions ended when they were asked for, ms since the Unix epoch;
+    /// `None`: no answer.
+    Ends { asked: u64, ends: Vec<(usize, Option<u64>)> },
     /// The log holds `start` to `end` only; go on there.
     GoOn { number: usize, start: u64, end: u64 },
 }
@@ -90,7 +91,6 @@ impl Shared {
             tracing::warn!(source = self.name, error, "cannot read, and goes on where it was");
         }
     }
-
 }
 
 impl Source for Arc<Shared> {
@@ -269,8 +269,7 @@ impl Control {
                     HashMap::new()
                 }
             };
-            let answers: Vec<_> =
-                places.iter().map(|place| answers.get(place).copied()).collect();
+            let answers: Vec<_> = places.iter().map(|place| answers.get(place).copied()).collect();
             for ((topic, partition, begin), answer) in these.into_iter().zip(answers) {
                 match answer {
                     Some(Some(offset)) => self.start(topic, partition, begin, offset),
@@ -309,8 +308,9 @@ impl Control {
             }
         };
         let end = |place| answers.get(place).copied().flatten();
-        let ends = numbers.iter().zip(&places).map(|(&number, place)| (number, end(place))).collect();
-        self.order(tap, Order::Ends { asked, answered: clock::now_ms(), ends });
+        let ends =
+            numbers.iter().zip(&places).map(|(&number, place)| (number, end(place))).collect();
+        self.order(tap, Order::Ends { asked, ends });
     }
 
     /// Finds what the logs hold from which the next offset has gone.

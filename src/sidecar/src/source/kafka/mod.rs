@@ -19,6 +19,8 @@ mod open;
 mod range;
 mod settings;
 mod tap;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 pub use client::{MANAGED, OpenError};

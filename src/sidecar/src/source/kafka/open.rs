@@ -30,8 +30,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         taps.push(Box::new(Tap::new(index, queue, ordered, notes, shared, streams)));
     }
     let name = settings.name.clone();
-    let control =
-        Control::new(client, settings, engine.clone(), shared.clone(), noted, orders);
+    let control = Control::new(client, settings, engine.clone(), shared.clone(), noted, orders);
     thread::Builder::new()
         .name("lacuna-kafka".to_owned())
         .spawn(move || control.run())

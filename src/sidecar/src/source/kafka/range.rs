@@ -122,7 +122,8 @@ pub fn read(
         let id = id.ok_or(RangeError::Partitions)?;
         let mut part = Part { partition, id, first, next: first, stop, end, watched: false };
         if range.from.is_none() {
-            let watch = Watch { from_start: true, position: Some(first), at: asked, ..Watch::default() };
+            let watch =
+                Watch { from_start: true, position: Some(first), at: asked, ..Watch::default() };
             reading.checker.watch(id, &watch);
             part.watched = true;
         }
@@ -148,9 +149,8 @@ impl Log<'_> {
     fn ask(&self, of: Offset) -> Result<Vec<Option<u64>>, RangeError> {
         let places: Vec<_> = self.partitions.iter().map(|&p| (self.topic, p)).collect();
         let answers = offsets(self.client, &places, of, TIMEOUT)?;
-        let answer = |place: &(&str, i32)| {
-            answers.get(place).copied().ok_or(RangeError::NoAnswer(place.1))
-        };
+        let answer =
+            |place: &(&str, i32)| answers.get(place).copied().ok_or(RangeError::NoAnswer(place.1));
         places.iter().map(answer).collect()
     }
 
@@ -198,11 +198,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn run(
-        mut self,
-        log: &Log<'_>,
-        progress: &mut impl FnMut(Progress),
-    ) -> Result<(), RangeError> {
+    fn run(mut self, log: &Log<'_>, progress: &mut impl FnMut(Progress)) -> Result<(), RangeError> {
         let all = self.parts.iter().map(|part| part.stop - part.first).sum();
         let mut told_at = 0;
         let mut moved_at = clock::now_ms();

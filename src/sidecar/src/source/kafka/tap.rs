@@ -63,8 +63,11 @@ struct Slot {
     id: PartitionId,
     /// The offset that is read next.
     next: u64,
-    /// When the last batch with something of it came.
-    read_at: u64,
+    /// When it last proved to be readable (a record came, or an answer about its end), or was asked
+    /// for its end after it had.
+    readable_at: u64,
+    /// Something in it waits for an end, so it is asked for.
+    wanting: bool,
     /// It could not be read; its next record or end begins with a `watch`.
     away: bool,
     on: bool,
@@ -73,6 +76,14 @@ struct Slot {
 }
 
 impl Slot {
+    /// It is readable now. Was it not for longer than a stall, while something in it waited, then
+    /// what is missing may have been late for that reason.
+    #[inline]
+    fn prove(&mut self, at: u64) {
+        self.away |= self.wanting && at.saturating_sub(self.readable_at) > STALL_MS;
+        self.readable_at = at;
+    }
+
     fn watch_on(&mut self, checker: &mut Checker, at: u64) {
         self.away = false;
         if self.on {
@@ -99,7 +110,10 @@ impl engine::Tap for Tap {
             at,
         };
         if stalled {
-            reading.slots.iter_mut().for_each(|slot| slot.watch_on(reading.checker, at));
+            for slot in reading.slots.iter_mut() {
+                slot.watch_on(reading.checker, at);
+                slot.readable_at = at;
+            }
         }
         batch.for_each(|message| reading.take(message));
         let failed = reading.failed;
@@ -109,7 +123,7 @@ impl engine::Tap for Tap {
         self.reach_ends(checker);
         if at >= self.asked_at + ASK_EVERY_MS {
             self.asked_at = at;
-            self.ask(checker);
+            self.ask(checker, at);
         }
         Queue::is_full(count)
     }
@@ -181,7 +195,7 @@ impl Reading<'_> {
     fn turn_to(&mut self, key: Key) -> Option<usize> {
         let slot = *self.by_key.get(&key)?;
         self.last = Some((key, slot));
-        self.slots[slot].read_at = self.at;
+        self.slots[slot].prove(self.at);
         Some(slot)
     }
 }
@@ -220,9 +234,9 @@ impl Tap {
                     let slot = self.start(checker, topic, partition, offset, from_start);
                     self.by_number.push(slot);
                 }
-                Order::Ends { asked, answered, ends } => {
+                Order::Ends { asked, ends } => {
                     self.asking = false;
-                    self.take_ends(asked, answered, &ends);
+                    self.take_ends(asked, &ends);
                 }
                 Order::GoOn { number, start, end } => self.go_on(checker, number, start, end),
             }
@@ -274,7 +288,8 @@ impl Tap {
             key,
             id,
             next: offset,
-            read_at: at,
+            readable_at: at,
+            wanting: false,
             away: false,
             on,
             end: None,
@@ -283,16 +298,17 @@ impl Tap {
     }
 
     /// Ends are kept until what lies below them has been read.
-    fn take_ends(&mut self, asked: u64, answered: u64, ends: &[(usize, Option<u64>)]) {
+    fn take_ends(&mut self, asked: u64, ends: &[(usize, Option<u64>)]) {
+        let at = clock::now_ms();
         for &(number, end) in ends {
             let Some(index) = self.by_number[number] else { continue };
             let slot = &mut self.slots[index];
-            // An answer that took long, while nothing came either: it could not be read.
-            let slow = answered.saturating_sub(asked) > STALL_MS && slot.read_at < asked;
-            slot.away |= slow || end.is_none();
-            if let (Some(end), true) = (end, slot.on)
-                && slot.end.replace((end, asked)).is_none()
-            {
+            let Some(end) = end else {
+                slot.away = true;
+                continue;
+            };
+            slot.prove(at);
+            if slot.on && slot.end.replace((end, asked)).is_none() {
                 self.awaiting.push(index);
             }
         }
@@ -317,20 +333,27 @@ impl Tap {
         });
     }
 
-    fn ask(&mut self, checker: &Checker) {
+    fn ask(&mut self, checker: &Checker, at: u64) {
         let mut lag = 0;
         let mut wanting = Vec::new();
-        for slot in &self.slots {
+        for slot in &mut self.slots {
             let high = self.queue.high_watermark(&slot.topic, slot.partition);
             lag += high.map_or(0, |high| high.saturating_sub(slot.next));
-            if slot.on && slot.end.is_none() && checker.wants_end(slot.id) {
+            let wants = slot.on && checker.wants_end(slot.id);
+            let asks = wants && slot.end.is_none() && !self.asking;
+            if asks || (wants && !slot.wanting) {
+                // Until now nothing was asked of it: it is the answer that must not take long.
+                slot.readable_at = at;
+            }
+            slot.wanting = wants;
+            if asks {
                 wanting.push(slot.number);
             }
         }
         let (lags, partitions) = &self.shared.reading[self.index];
         lags.store(lag, Ordering::Relaxed);
         partitions.store(self.slots.len(), Ordering::Relaxed);
-        if !self.asking && !wanting.is_empty() {
+        if !wanting.is_empty() {
             self.asking = true;
             self.note(Note::Ask(wanting));
         }
