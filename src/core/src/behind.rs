@@ -64,15 +64,17 @@ impl Cell {
         if !seen && !self.expects_zero(view, self.identity(lane).1, stored_first) {
             return;
         }
+        let behind = self.stored(log, lane, next, stored_next - 1);
+        let Some(&(_, highest)) = behind.last() else { return };
         self.appear(view, lane);
         let complete = ctx.complete;
         let judged = |hole: &mut Hole| hole.fact = hole.fact.with_judged(true, complete);
-        if extent < stored_next {
-            let (first, last) = (extent, stored_next - 1);
+        if extent <= highest {
+            let (first, last) = (extent, highest);
             let (fact, state) = (Fact::default(), State::Missing);
             self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
         }
-        for (first, last) in self.stored(log, lane, next, stored_next - 1) {
+        for (first, last) in behind {
             self.edit(view, lane, (first, last), ctx, judged);
         }
     }

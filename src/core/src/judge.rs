@@ -37,8 +37,24 @@ impl Cell {
         spans.sort_unstable();
         spans.dedup();
         for span in spans {
+            // What waited has no entry among those due; if its time is yet to come, it gets one.
+            for (opened, span) in self.not_due(view, span) {
+                self.views[view].push_due(opened, span);
+            }
             self.judge(view, span, ctx);
         }
+    }
+
+    /// The missing numbers of a span whose grace is not over.
+    fn not_due(&self, view: usize, span: Span) -> Vec<(u64, Span)> {
+        let held = &self.views[view];
+        let extra = held.lane(span.lane as usize).and_then(|held| held.extra.as_deref());
+        let holes = extra.into_iter().flat_map(|extra| extra.gaps.overlapping(span.first, span.last));
+        holes
+            .filter(|hole| hole.state == State::Missing && !hole.fact.judged())
+            .filter(|hole| hole.opened.saturating_add(self.grace) >= held.now())
+            .map(|hole| (hole.opened, Span { first: hole.first, last: hole.last, ..span }))
+            .collect()
     }
 
     /// Judges the missing numbers of a span whose time has come.
@@ -54,6 +70,9 @@ impl Cell {
                 }
                 None => (None, span.last),
             };
+            // The lane's end is judged otherwise, so a hole that reaches over it is two.
+            let next = self.views[view].lane(lane).map_or(0, |held| held.next);
+            let end = if number < next { end.min(next - 1) } else { end };
             self.judge_alike(view, Span { first: number, last: end, ..span }, pending, ctx);
             if end == span.last {
                 break;

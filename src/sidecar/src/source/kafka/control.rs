@@ -112,7 +112,9 @@ enum Begin {
 
 /// The thread that looks for topics and asks the broker for offsets, so that no tap has to wait.
 pub(super) struct Control {
-    client: Arc<Client>,
+    /// The taps'; it has no more than events here.
+    reader: Arc<Client>,
+    asker: Arc<Client>,
     settings: KafkaSettings,
     owners: EngineSettings,
     shared: Arc<Shared>,
@@ -130,7 +132,8 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(
-        client: Arc<Client>,
+        reader: Arc<Client>,
+        asker: Arc<Client>,
         settings: KafkaSettings,
         owners: EngineSettings,
         shared: Arc<Shared>,
@@ -139,7 +142,8 @@ impl Control {
     ) -> Self {
         let started = orders.iter().map(|_| Vec::new()).collect();
         Self {
-            client,
+            reader,
+            asker,
             settings,
             owners,
             shared,
@@ -184,10 +188,10 @@ impl Control {
 
     /// What librdkafka has to say that concerns no partition.
     fn serve_events(&self) {
-        while let Some(event) = self.client.poll(Duration::ZERO) {
-            if let Err(error) = event {
-                let all = Some(RDKafkaErrorCode::AllBrokersDown);
-                if error.rdkafka_error_code() == all {
+        for client in [&self.reader, &self.asker] {
+            while let Some(event) = client.poll(Duration::ZERO) {
+                let Err(error) = event else { continue };
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
                     self.shared.down(&error);
                 } else {
                     tracing::debug!(source = self.settings.name, %error);
@@ -227,7 +231,7 @@ impl Control {
     fn fetch_partitions(&self) -> KafkaResult<Vec<(Arc<str>, i32)>> {
         let mut found = Vec::new();
         let mut look = |topic: Option<&str>| {
-            let metadata = self.client.fetch_metadata(topic, TIMEOUT)?;
+            let metadata = self.asker.fetch_metadata(topic, TIMEOUT)?;
             for topic in metadata.topics() {
                 let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
                 if topic.error().is_none() && self.settings.topics.take(topic.name()) {
@@ -262,7 +266,7 @@ impl Control {
                 Begin::End => Offset::End,
                 Begin::Time(time) => Offset::Offset(i64::try_from(time).unwrap_or(i64::MAX)),
             };
-            let answers = match offsets(&self.client, &places, of, TIMEOUT) {
+            let answers = match offsets(&self.asker, &places, of, TIMEOUT) {
                 Ok(answers) => answers,
                 Err(error) => {
                     self.shared.down(&error);
@@ -297,7 +301,7 @@ impl Control {
         let started = &self.started[tap];
         let places: Vec<_> =
             numbers.iter().map(|&number| (&*started[number].0, started[number].1)).collect();
-        let answers = match offsets(&self.client, &places, Offset::End, TIMEOUT) {
+        let answers = match offsets(&self.asker, &places, Offset::End, TIMEOUT) {
             Ok(answers) => {
                 self.shared.up();
                 answers
@@ -320,7 +324,7 @@ impl Control {
             let (topic, partition) = &self.started[tap][number];
             let place = (&**topic, *partition);
             let ask = |of| {
-                let answer = offsets(&self.client, &[place], of, TIMEOUT).ok()?;
+                let answer = offsets(&self.asker, &[place], of, TIMEOUT).ok()?;
                 answer.get(&place).copied().flatten()
             };
             match (ask(Offset::Beginning), ask(Offset::End)) {

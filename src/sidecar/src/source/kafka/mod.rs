@@ -1,6 +1,6 @@
 //! The Kafka source: a tap on the log that no consumer group knows of.
 //!
-//! A connection has one control thread, which finds topics and asks the broker for offsets, and one
+//! A source has one control thread, which finds topics and asks the broker for offsets, and one
 //! [`Tap`](crate::engine::Tap) in every worker of the engine, which reads. They talk in batches of
 //! orders and notes; per message the tap's own thread does everything, with nothing shared.
 //!

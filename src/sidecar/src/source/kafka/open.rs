@@ -11,7 +11,9 @@ use crate::engine::{self, EngineSettings, Opened};
 /// Opens a source for this engine. It does not wait for the broker: a source that cannot reach its
 /// own says so in its status, and keeps trying.
 pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, OpenError> {
-    let client = connect(&settings)?;
+    // A broker answers one request of a connection at a time, and a fetch that waits for messages
+    // takes half a second: what is asked meanwhile needs connections of its own.
+    let (reader, asker) = (connect(&settings)?, connect(&settings)?);
     let workers = engine.workers.max(1);
     let shared = Arc::new(Shared::new(&settings.name, workers));
     let streams = Streams {
@@ -25,12 +27,13 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
     for index in 0..workers {
         let (order, ordered) = mpsc::channel();
         orders.push(order);
-        let (queue, notes) = (Queue::new(client.clone()), notes.clone());
+        let (queue, notes) = (Queue::new(reader.clone()), notes.clone());
         let (shared, streams) = (shared.clone(), streams.clone());
         taps.push(Box::new(Tap::new(index, queue, ordered, notes, shared, streams)));
     }
     let name = settings.name.clone();
-    let control = Control::new(client, settings, engine.clone(), shared.clone(), noted, orders);
+    let control =
+        Control::new(reader, asker, settings, engine.clone(), shared.clone(), noted, orders);
     thread::Builder::new()
         .name("lacuna-kafka".to_owned())
         .spawn(move || control.run())
