@@ -110,6 +110,7 @@ impl Checker {
     pub fn watch(&mut self, id: PartitionId, watch: &Watch) {
         let Slot { cell, view } = self.line(id, watch.at);
         let watching = self.cells[cell as usize].watch(view, watch, &mut self.ctx);
+        self.promise(cell, view);
         self.spread(cell, view, watching);
     }
 

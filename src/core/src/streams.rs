@@ -176,12 +176,22 @@ impl Checker {
         }
     }
 
+    /// What a view promises of a partition holds for lane `*` too.
+    pub(crate) fn promise(&mut self, cell: u32, view: usize) {
+        let Some(span) = self.span_of(cell) else { return };
+        let own = &self.cells[cell as usize].views[view];
+        let (committed, unordered) = (own.committed, own.unordered);
+        let held = &mut self.cells[span].views[view];
+        (held.committed, held.unordered) = (committed, unordered);
+    }
+
     fn watch_part(&mut self, cell: u32, view: usize) {
         let (Some(span), Some(state)) =
             (self.span_of(cell), self.cells[cell as usize].part_state(view))
         else {
             return;
         };
+        self.promise(cell, view);
         let part = self.cells[cell as usize].part;
         self.cells[span].part_watched(view, part, state, &mut self.ctx);
     }
