@@ -31,15 +31,17 @@ impl Cell {
             return;
         }
         state.set_seen(true);
-        state.set_awaiting(false);
         state.first_at = now;
         let extent = state.extent();
         if zero {
             state.base = Base::Zero;
-            // What was unknown until now is expected.
-            self.expect_again(view, lane, (0, u64::MAX), read.opened, ctx);
+            // What was unknown until now is expected, unless a pause lies between.
+            if !state.awaiting() {
+                self.expect_again(view, lane, (0, u64::MAX), read.opened, ctx);
+            }
             return;
         }
+        state.set_awaiting(false);
         state.base = match reason {
             Reason::Evicted => Base::Evicted,
             Reason::Paused => Base::Paused,

@@ -661,14 +661,15 @@ impl Lane {
                 Base::Joined => Some(Unsure::Joined),
                 Base::Paused => Some(Unsure::Paused),
             };
-            // A lane that is expected from 0 is expected whole.
-            unsure = joined;
+            // A lane that is expected from 0 is expected whole, unless a pause lies between.
+            unsure = joined.or(unsure);
             if let Some(joined) = joined {
                 self.tender.get_or_insert((first_grace, joined));
             }
         }
         // Now there is footing: what the ledger says above it can be judged.
-        let expected_from = if first_sight && base == Base::Zero { 0 } else { n + 1 };
+        let whole = first_sight && base == Base::Zero && self.blind.is_none();
+        let expected_from = if whole { 0 } else { n + 1 };
         for (_, gap) in self.gaps.range_mut(expected_from..) {
             if gap.unsure.take().is_some() {
                 gap.restart(clock);
@@ -684,7 +685,7 @@ impl Lane {
             if gap.unsure.is_none() {
                 gap.restart(clock);
                 gap.unsure = unsure.or(tender);
-            } else if first_sight && unsure.is_some() {
+            } else if first_sight && base != Base::Zero && unsure.is_some() {
                 gap.unsure = unsure;
             }
         }

@@ -74,6 +74,8 @@ pub struct Knobs {
     pub ledger_lost: u64,
     /// A ledger record forgets what is old.
     pub ledger_from: u64,
+    /// An end was asked for before what came since.
+    pub stale_end: u64,
     /// A reader's clock goes back a little.
     pub jitter: u64,
 }
@@ -118,9 +120,14 @@ impl Knobs {
             ledger_late: fault(80),
             ledger_lost: fault(70),
             ledger_from: fault(70),
+            stale_end: fault(60),
             jitter: fault(30),
             ..Self::default()
         };
+        // A cut tells most where numbers stand twice.
+        if knobs.cut > 0 && rng.chance(50) {
+            knobs.resent = knobs.resent.max(25);
+        }
         knobs.grace = rng.pick(&[0, 5, 20, 60]);
         knobs.skew = rng.pick(&[0, 5, 30]);
         knobs.steps = rng.between(15, 90);

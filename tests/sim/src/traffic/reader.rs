@@ -19,6 +19,8 @@ pub(super) struct Reader {
     pub(super) ordered: bool,
     /// It does not read before this step.
     pub(super) stalled_until: u64,
+    /// When it was last seen to have read all there was, and how much that was.
+    pub(super) caught_up: Option<(u64, usize)>,
     /// The log as it knows it.
     pub(super) generation: u64,
 }

@@ -110,6 +110,7 @@ impl World {
                     committed,
                     ordered,
                     stalled_until: 0,
+                    caught_up: None,
                     generation: 0,
                 });
             }
@@ -329,6 +330,9 @@ impl World {
         if !self.readers[index].watching || self.readers[index].stalled_until > step {
             return;
         }
+        if self.rng.chance(self.knobs.stale_end / 4) {
+            self.end(index);
+        }
         for _ in 0..self.rng.between(1, 4) {
             if !self.read_one(index) {
                 if self.rng.chance(60) {
@@ -420,12 +424,21 @@ impl World {
     }
 
     fn end(&mut self, index: usize) {
-        let reader = &self.readers[index];
+        let reader = &mut self.readers[index];
         let len = self.broker.logs[reader.partition].slots.len();
-        if reader.watching && reader.next >= len && reader.deferred.is_empty() {
-            let position = if self.rng.chance(70) { position(&self.knobs, len) } else { None };
-            self.lines.push(Line::End { place: reader.place, position, at: self.now });
+        if !reader.watching {
+            return;
         }
+        if reader.next >= len && reader.deferred.is_empty() {
+            reader.caught_up = Some((self.now, len));
+        }
+        // The broker may have been asked a while ago.
+        let stale = self.rng.chance(self.knobs.stale_end);
+        let Some((at, len)) = reader.caught_up.filter(|&(at, _)| stale || at == self.now) else {
+            return;
+        };
+        let position = if self.rng.chance(70) { position(&self.knobs, len) } else { None };
+        self.lines.push(Line::End { place: reader.place, position, at });
     }
 
     // --- mishaps ---------------------------------------------------------------------------
@@ -502,6 +515,7 @@ impl World {
                 self.lines.push(Line::Cut { place, position, at: self.now });
             }
             reader.next = reader.next.min(at_offset);
+            reader.caught_up = None;
             reader.deferred.retain(|&p| p < at_offset);
         }
     }
@@ -514,6 +528,7 @@ impl World {
         for reader in self.readers.iter_mut().filter(|r| r.partition == partition && r.watching) {
             reader.next = 0;
             reader.reached = 0;
+            reader.caught_up = None;
             reader.deferred.clear();
             self.lines.push(watch(reader, true, Some(0), self.now));
         }
