@@ -171,8 +171,13 @@ impl Cell {
                 && let Some(end) = held.end_position
             {
                 let low = before.map(|near| near.position).filter(|&position| position != NONE);
-                cause =
-                    held.positions.cause(low.or_else(|| held.positions.below()), end, hole.len());
+                let low = low.or_else(|| held.positions.below());
+                let last = held.lanes[lane].extent() - 1;
+                let wanted = self.unrefused(lane, held.lanes[lane].next, last);
+                // An end that was asked for before the neighbour came says nothing.
+                if cause.is_none() && low.is_none_or(|low| end > low) {
+                    cause = held.positions.cause(low, end, wanted);
+                }
             }
             if ctx.evidence(place, hole.first).is_none() {
                 let (last, since) = (hole.last, hole.opened);
@@ -214,9 +219,20 @@ impl Cell {
             Some(low) if low > high => (Some(high), low),
             low => (low, high),
         };
-        let cause = held.positions.cause(low, high, last - first + 1);
+        let cause = held.positions.cause(low, high, self.unrefused(lane, first, last));
+        let next = held.lanes[lane].next;
         self.edit(view, lane, (first, last), ctx, |hole| {
-            hole.fact = hole.fact.with_cause(cause);
+            // Above all that was seen, a number may come yet until it is judged.
+            if hole.first < next || hole.fact.judged() {
+                hole.fact = hole.fact.with_cause(hole.fact.cause().or(cause));
+            }
         });
+    }
+
+    /// How many of these numbers would have had a position: not the refused ones.
+    fn unrefused(&self, lane: usize, first: u64, last: u64) -> u64 {
+        let ledger = self.lanes[lane].ledger.as_ref();
+        let refused = ledger.map_or(0, |ledger| ledger.refused.count_in(first, last));
+        last - first + 1 - refused
     }
 }

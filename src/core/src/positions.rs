@@ -75,8 +75,8 @@ impl Positions {
         let cause = [Cause::Aborted, Cause::Compacted, Cause::Expired, Cause::Retention]
             .into_iter()
             .find(|&cause| {
-                self.named[cause as usize].count_in(first, last)
-                    >= if broken(Mutant::AbsentUncounted) { 1 } else { missing }
+                let named = self.named[cause as usize].count_in(first, last);
+                named > 0 && (named >= missing || broken(Mutant::AbsentUncounted))
             })?;
         let mut at = first;
         loop {

@@ -25,7 +25,8 @@ impl Cell {
     /// Has the grace begin for gaps that every watched partition is past by now: of one lane, or
     /// of all.
     pub(crate) fn pass(&mut self, view: usize, lane: Option<usize>, ctx: &mut Context) {
-        if self.views[view].totals.missing == 0 {
+        // A view without order is past nothing; only ends judge there.
+        if self.views[view].totals.missing == 0 || self.views[view].unordered {
             return;
         }
         let spans = match lane {

@@ -172,7 +172,7 @@ impl Cell {
             self.edit(view, lane, (span.first, span.last), ctx, |hole| {
                 if hole.state == State::Missing && !broken(Mutant::StallCounted) {
                     hole.opened = hole.opened.max(from);
-                    hole.fact = hole.fact.with_judged(false, false);
+                    hole.fact = hole.fact.with_judged(false, false).with_past(false);
                 }
             });
             let extra = self.views[view].lane(lane).and_then(|held| held.extra.as_ref());

@@ -159,6 +159,10 @@ impl Oracle {
             _ => gap.opened,
         };
         if key.label == SPAN {
+            let mut watched = eyes.parts.values().filter(|p| p.is_watched());
+            if watched.clone().any(|p| p.watch.as_ref().is_some_and(|w| !w.ordered)) {
+                return watched.all(|p| p.has_ended_after(opened + self.grace));
+            }
             return gap.past.is_some_and(|past| past.max(opened) + self.grace < part.clock);
         }
         if part.watch.as_ref().is_some_and(|w| !w.ordered) {
