@@ -59,13 +59,16 @@ impl Cell {
                         *unknown += count;
                     }
                 }
+                self.lower_if_named(view, lane, ctx);
             }
             return;
         }
         // The ledger spoke first: below the base line all is unknown, above it all is expected.
         if read.seq > 0 {
             self.edit(view, lane, (0, read.seq - 1), ctx, |hole| {
-                hole.fact = hole.fact.with_judged(false, false).with_unknown(Some(reason));
+                if !hole.fact.judged() {
+                    hole.fact = hole.fact.with_unknown(Some(reason));
+                }
             });
         }
         if extent < read.seq {
@@ -94,6 +97,11 @@ impl Cell {
         });
     }
 
+    /// Why what passed in the last break is unknown.
+    pub(crate) fn break_reason(&self, view: usize) -> Option<Reason> {
+        self.views[view].broken.map(|(_, reason)| reason)
+    }
+
     /// Why a gap that opens now in this lane proves nothing: it may have passed just before the
     /// view joined, or while it was paused.
     pub(crate) fn unproven(&self, view: usize, lane: usize) -> Option<Reason> {
@@ -101,6 +109,25 @@ impl Cell {
         let (since, reason) = held.broken.filter(|_| !broken(Mutant::FirstGraceJudged))?;
         let within = held.now() <= since.saturating_add(self.grace);
         (within && held.lanes[lane].broken()).then_some(reason)
+    }
+
+    /// A group's unknown numbers below its base line are told apart where the log lacks some of
+    /// them by design.
+    pub(crate) fn lower_if_named(&mut self, group: usize, lane: usize, ctx: &mut Context) {
+        let Some(first) =
+            self.views[group].lane(lane).filter(|held| held.floored()).map(|held| held.first)
+        else {
+            return;
+        };
+        let log = self.log.filter(|&log| log != group).and_then(|log| self.views[log].lane(lane));
+        let named = log.and_then(|log| log.extra.as_deref()).is_some_and(|extra| {
+            let mut holes = extra.gaps.overlapping(0, first.saturating_sub(1));
+            holes.any(|hole| matches!(hole.state, State::ByDesign(_)))
+        });
+        if named {
+            self.lower_floor(group, lane);
+            self.edit(group, lane, (0, first.saturating_sub(1)), ctx, |_| ());
+        }
     }
 
     /// The unknown numbers below the base line become a hole: one of them is about to be told

@@ -56,8 +56,8 @@ impl Cell {
         let (next, extent, seen, awaiting) = held.map_or((0, 0, false, false), |held| {
             (held.next, held.extent(), held.seen(), held.awaiting())
         });
-        let pauses = self.views[view].pauses;
-        let awaiting = awaiting || held.is_some_and(|held| held.present() && held.pauses != pauses);
+        let breaks = self.views[view].breaks;
+        let awaiting = awaiting || held.is_some_and(|held| held.present() && held.breaks != breaks);
         if stored_next <= next || awaiting {
             return;
         }

@@ -199,7 +199,7 @@ impl Cell {
 
     /// Why a lane that is not expected from zero cannot be judged below its first number.
     pub(crate) fn base_reason(&self, view: usize) -> Reason {
-        if self.views[view].pauses > 0 { Reason::Paused } else { Reason::Joined }
+        if self.views[view].paused { Reason::Paused } else { Reason::Joined }
     }
 
     /// Whether any view looks at this cell.
@@ -212,24 +212,24 @@ impl Cell {
     pub(crate) fn appear(&mut self, view: usize, lane: usize) {
         let without_ledger = self.lanes[lane].ledger.is_none();
         let view = &mut self.views[view];
-        let pauses = view.pauses;
+        let breaks = view.breaks;
         let held = view.lane_mut(lane);
         if held.present() {
             return;
         }
         held.set_present(true);
-        held.pauses = pauses;
+        held.breaks = breaks;
         view.totals.lanes += 1;
         view.totals.lanes_without_ledger += u64::from(without_ledger);
     }
 
-    /// Brings a lane up to date with the pauses and ends of its view.
+    /// Brings a lane up to date with the breaks and ends of its view.
     pub(crate) fn touch(&mut self, view: usize, lane: usize, ctx: &mut Context) {
         let held = &mut self.views[view];
-        let pauses = held.pauses;
+        let breaks = held.breaks;
         let state = held.lane_mut(lane);
-        if state.present() && state.pauses != pauses {
-            state.pauses = pauses;
+        if state.present() && state.breaks != breaks {
+            state.breaks = breaks;
             state.set_awaiting(true);
             state.set_broken(true);
         }

@@ -186,8 +186,10 @@ impl Checker {
         self.book_early(self.now.unwrap_or(0));
         self.flush_all();
         let at = self.now.unwrap_or(0);
-        for slot in self.slots.clone() {
-            self.settle(slot.cell, slot.view, None, at, true);
+        for Slot { cell, view } in self.slots.clone() {
+            if self.cells[cell as usize].views[view].watched.is_some() {
+                self.settle(cell, view, None, at, true);
+            }
         }
         self.ctx.complete = true;
         for logs in [true, false] {
@@ -196,12 +198,12 @@ impl Checker {
                     if (cell.log == Some(view)) != logs || !cell.is_watched(view) {
                         continue;
                     }
-                    for span in cell.views[view].drain_missing() {
-                        cell.judge(view, span, &mut self.ctx);
-                    }
                     if !logs {
                         cell.views[view].lag = Some((u64::MAX, 0));
                         while cell.sweep_lag(view, usize::MAX, &mut self.ctx) {}
+                    }
+                    for span in cell.views[view].drain_missing() {
+                        cell.judge(view, span, &mut self.ctx);
                     }
                 }
             }
@@ -242,7 +244,6 @@ impl Checker {
 
     /// Judges all that is due by now, however much it is.
     pub(crate) fn settle_all(&mut self) {
-        self.book_early(self.now.unwrap_or(0));
         self.flush_all();
         for cell in &mut self.cells {
             for view in 0..cell.views.len() {
@@ -254,16 +255,17 @@ impl Checker {
 
     /// Streams that a ledger speaks of and no view looks at.
     pub fn unwatched_streams(&mut self) -> Vec<String> {
-        self.book_early(self.now.unwrap_or(0));
         let watched = |cell: &u32| {
             let cell = &self.cells[*cell as usize];
             (0..cell.views.len()).any(|view| cell.is_watched(view))
         };
-        self.streams
-            .iter()
-            .filter(|stream| !stream.cells.values().any(watched))
-            .map(|stream| stream.name.clone())
-            .collect()
+        let known = self.streams.iter().filter(|stream| !stream.cells.values().any(watched));
+        let early = self.early.iter().map(|early| &early.text.1);
+        let mut names: Vec<String> =
+            known.map(|stream| &stream.name).chain(early).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// A line's partition, and its time: the first one's is that of the records before it.

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::hole::Hole;
+use crate::lane::NONE;
 use crate::settings::Limits;
 use crate::verdict::{Change, Repeat};
 
@@ -167,6 +168,19 @@ impl Context {
         if from <= last {
             let gap = Evidence { last, before, after: Some(after), since, judged_at: None };
             self.remember(place, from, gap);
+        }
+    }
+
+    /// A cut took away what stood at or above a position: neighbours there have none any more.
+    pub(crate) fn unplace(&mut self, cell: u32, view: u16, position: u64) {
+        let from = Place { cell, view, lane: 0 };
+        let to = Place { cell, view, lane: u32::MAX };
+        for (_, evidence) in self.evidence.range_mut((from, 0)..=(to, u64::MAX)) {
+            for near in [&mut evidence.before, &mut evidence.after].into_iter().flatten() {
+                if near.position != NONE && near.position >= position {
+                    near.position = NONE;
+                }
+            }
         }
     }
 

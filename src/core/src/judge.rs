@@ -49,7 +49,8 @@ impl Cell {
     fn not_due(&self, view: usize, span: Span) -> Vec<(u64, Span)> {
         let held = &self.views[view];
         let extra = held.lane(span.lane as usize).and_then(|held| held.extra.as_deref());
-        let holes = extra.into_iter().flat_map(|extra| extra.gaps.overlapping(span.first, span.last));
+        let holes =
+            extra.into_iter().flat_map(|extra| extra.gaps.overlapping(span.first, span.last));
         holes
             .filter(|hole| hole.state == State::Missing && !hole.fact.judged())
             .filter(|hole| hole.opened.saturating_add(self.grace) >= held.now())
@@ -73,12 +74,30 @@ impl Cell {
             // The lane's end is judged otherwise, so a hole that reaches over it is two.
             let next = self.views[view].lane(lane).map_or(0, |held| held.next);
             let end = if number < next { end.min(next - 1) } else { end };
+            let opened = self.opened(view, lane, number);
+            let (waits, reach) = self.log_may_tell(view, lane, number, opened);
+            let end = end.min(reach);
+            if waits && !ctx.complete {
+                self.views[view].waiting.push(Span { first: number, last: end, ..span });
+                if end == span.last {
+                    break;
+                }
+                number = end + 1;
+                continue;
+            }
             self.judge_alike(view, Span { first: number, last: end, ..span }, pending, ctx);
             if end == span.last {
                 break;
             }
             number = end + 1;
         }
+    }
+
+    /// From when the grace of the hole at or after a number runs.
+    fn opened(&self, view: usize, lane: usize, number: u64) -> u64 {
+        let extra = self.views[view].lane(lane).and_then(|held| held.extra.as_deref());
+        let hole = extra.and_then(|extra| extra.gaps.overlapping(number, u64::MAX).next());
+        hole.map_or(0, |hole| hole.opened)
     }
 
     /// The same for numbers that are all pending (since a ledger's arrival), or all not.
@@ -202,6 +221,11 @@ impl Cell {
             return;
         };
         let held = &self.views[view];
+        // At an open end the gap is all that is above the highest number seen.
+        let (first, last) = match after {
+            Some(_) => (first, last),
+            None => (first.min(held.lanes[lane].next), held.lanes[lane].extent().max(last + 1) - 1),
+        };
         let position = |near: Option<Near>| near.map(|near| near.position).filter(|&p| p != NONE);
         let Some(high) = position(after).or_else(|| held.end_position.filter(|_| after.is_none()))
         else {

@@ -212,7 +212,7 @@ pub(crate) struct LaneView {
     pub(crate) last_time: u64,
     pub(crate) extra: Option<Box<Extra>>,
     /// Pauses of the view that this lane has gone through.
-    pub(crate) pauses: u32,
+    pub(crate) breaks: u32,
     pub(crate) base: Base,
     flags: u8,
 }
@@ -228,7 +228,7 @@ impl Default for LaneView {
             last_at: NONE,
             last_time: NONE,
             extra: None,
-            pauses: 0,
+            breaks: 0,
             base: Base::Zero,
             flags: 0,
         }
@@ -275,10 +275,10 @@ impl LaneView {
 
     /// Whether this is the next number, with nothing to be looked at but `next`.
     #[inline(always)]
-    pub(crate) fn expects(&self, seq: u64, pauses: u32) -> bool {
+    pub(crate) fn expects(&self, seq: u64, breaks: u32) -> bool {
         self.next == seq
             && self.flags & (Self::SEEN | Self::AWAITING) == Self::SEEN
-            && self.pauses == pauses
+            && self.breaks == breaks
             && self
                 .extra
                 .as_ref()

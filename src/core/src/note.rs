@@ -5,7 +5,7 @@ use crate::context::{Context, Duplicate, Near};
 use crate::hole::{Fact, Hole};
 use crate::lane::NONE;
 use crate::mutants::{Mutant, broken};
-use crate::verdict::{Reason, Repeat, State, Verdict};
+use crate::verdict::{Repeat, State, Verdict};
 
 /// A number as it was read.
 #[derive(Clone, Copy, Debug)]
@@ -109,11 +109,11 @@ impl Cell {
             return verdict;
         }
         let (first, last) = (next, read.seq - 1);
-        let reason = if awaiting { Some(Reason::Paused) } else { proves_nothing };
+        let reason = if awaiting { self.break_reason(view) } else { proves_nothing };
         let opened = read.opened;
         if extent > next {
             self.edit(view, lane, (first, last), ctx, |hole| {
-                if hole.state == State::Missing {
+                if !hole.fact.judged() && hole.fact.unknown().is_none() {
                     hole.opened = opened;
                     hole.fact = hole.fact.with_judged(false, false).with_past(false);
                     if reason.is_some() {

@@ -9,7 +9,7 @@ use crate::hole::Hole;
 use crate::mutants::{Mutant, broken};
 use crate::note::Reading;
 use crate::verdict::{Reason, State};
-use crate::view::{Part, Span};
+use crate::view::{Part, Span, View};
 
 impl Cell {
     /// A partition has shown a number of a lane.
@@ -77,7 +77,7 @@ impl Cell {
         let held = &self.views[view];
         let shown = held.lanes[lane].extra.as_ref().map_or(&[][..], |extra| &extra.shown);
         let past = |(index, part): (usize, &Part)| {
-            shown.get(index).is_some_and(|&shown| shown > hole.last)
+            shown.get(index).is_some_and(|&shown| shown > hole.last + 1)
                 || part.last_end.is_some_and(|end| end > hole.opened)
         };
         let mut watched = held.parts.iter().enumerate().filter(|(_, part)| part.watched);
@@ -122,14 +122,22 @@ impl Cell {
         let later = others.filter(|(index, _)| *index != part).any(|(_, part)| part.watched);
         *self.part_mut(view, part) = state;
         if later && !state.from_start {
+            // What was sent there before it was watched may have passed unseen.
             self.break_gaps(view, Reason::Joined, ctx);
-            self.views[view].broken = Some((state.since, Reason::Joined));
-            for held in &mut self.views[view].lanes {
-                held.set_broken(held.present());
-            }
+            let held = &mut self.views[view];
+            held.broken = Some((state.since, Reason::Joined));
+            held.breaks += 1;
         } else if !later && !state.from_start {
             self.views[view].broken = Some((state.since, Reason::Joined));
         }
+    }
+
+    /// A new cell `*` learns what befell a partition before it was made.
+    pub(crate) fn catch_up_with(&mut self, view: usize, part: &View) {
+        let held = &mut self.views[view];
+        held.clock = held.clock.max(part.clock);
+        held.paused |= part.paused;
+        held.broken = held.broken.max(part.broken);
     }
 
     pub(crate) fn part_mut(&mut self, view: usize, part: usize) -> &mut Part {

@@ -33,7 +33,6 @@ impl Cell {
         lane: usize,
         hole: &Hole,
         number: u64,
-        complete: bool,
     ) -> (State, u64) {
         let ledger = self.lanes[lane].ledger.as_deref();
         let (says, reach) = ledger.map_or((None, u64::MAX), |ledger| ledger.says(number));
@@ -51,18 +50,18 @@ impl Cell {
             }
             (Some(Says::Refused), _) => State::Refused,
             (Some(Says::Aborted), _) => State::ByDesign(Cause::Aborted),
-            _ if hole.fact.cause().is_some() => {
-                hole.fact.cause().map_or(State::Missing, State::ByDesign)
-            }
             (_, Some(InLog::Unseen(state @ State::ByDesign(_))))
                 if !broken(Mutant::DesignForgotten) =>
             {
                 state
             }
+            _ if hole.fact.cause().is_some() => {
+                hole.fact.cause().map_or(State::Missing, State::ByDesign)
+            }
             _ if hole.fact.unknown().is_some() => {
                 hole.fact.unknown().map_or(State::Missing, State::Unknown)
             }
-            (_, Some(in_log)) => self.group_state(view, hole, says, in_log, complete),
+            (_, Some(in_log)) => self.group_state(view, hole, says, in_log),
             (_, None) if !hole.fact.judged() => State::Missing,
             (Some(_), None) if broken(Mutant::StagesSwapped) => {
                 let acknowledged = says == Some(Says::Acknowledged);
@@ -76,14 +75,7 @@ impl Cell {
         (state, end)
     }
 
-    fn group_state(
-        &self,
-        view: usize,
-        hole: &Hole,
-        says: Option<Says>,
-        in_log: InLog,
-        complete: bool,
-    ) -> State {
+    fn group_state(&self, view: usize, hole: &Hole, says: Option<Says>, in_log: InLog) -> State {
         let judged = hole.fact.judged();
         match in_log {
             InLog::Unseen(State::Missing) => State::Missing,
@@ -100,20 +92,27 @@ impl Cell {
                 State::Unknown(Reason::Transaction)
             }
             InLog::Seen => State::Lost(Stage::Consume),
-            InLog::NotYet => {
-                // The log may yet tell; once it was read to its end it has.
-                let read = self.log.and_then(|log| self.views[log].last_end);
-                if complete || read.is_some_and(|read| read > hole.opened) {
-                    State::Lost(Stage::Undetermined)
-                } else {
-                    State::Missing
-                }
-            }
             InLog::NoView
+            | InLog::NotYet
             | InLog::Unseen(State::Unknown(_) | State::Refused | State::ByDesign(_)) => {
                 State::Lost(Stage::Undetermined)
             }
         }
+    }
+
+    /// Whether the log's view has yet to come to a number that a group misses, and up to which
+    /// number that is so. Once it was read to its end after the gap opened, it has told.
+    pub(crate) fn log_may_tell(
+        &self,
+        view: usize,
+        lane: usize,
+        number: u64,
+        opened: u64,
+    ) -> (bool, u64) {
+        let Some(log) = self.log.filter(|&log| log != view) else { return (false, u64::MAX) };
+        let (in_log, reach) = self.in_log(lane, number);
+        let read = self.views[log].last_end.is_some_and(|end| end > opened);
+        (in_log == InLog::NotYet && !read, reach)
     }
 
     fn in_log(&self, lane: usize, number: u64) -> (InLog, u64) {
@@ -167,7 +166,7 @@ impl Cell {
             change(&mut hole);
             let mut number = hole.first;
             loop {
-                let (state, end) = self.state_of(view, lane, &hole, number, ctx.complete);
+                let (state, end) = self.state_of(view, lane, &hole, number);
                 let piece = Hole { first: number, last: end, state, ..hole };
                 moved |= state != old.state;
                 let renewed =
@@ -203,7 +202,7 @@ impl Cell {
         let rows = extra.gaps.open_rows(window.0, window.1);
         let mut number = hole.first;
         loop {
-            let (state, end) = self.state_of(view, lane, &hole, number, ctx.complete);
+            let (state, end) = self.state_of(view, lane, &hole, number);
             let piece = Hole { first: number, last: end, state, ..hole };
             self.enter(view, lane, &piece, None, true, ctx);
             extra.gaps.put(piece);
@@ -228,7 +227,7 @@ impl Cell {
         mut extra: Box<Extra>,
         ctx: &mut Context,
     ) {
-        let (state, _) = self.state_of(view, lane, &hole, hole.first, ctx.complete);
+        let (state, _) = self.state_of(view, lane, &hole, hole.first);
         let hole = Hole { state, ..hole };
         let same_row = extra
             .gaps
@@ -309,6 +308,7 @@ impl Cell {
             return;
         }
         for group in (0..self.views.len()).filter(|&group| group != view) {
+            self.lower_if_named(group, lane, ctx);
             self.edit(group, lane, (first, last), ctx, |_| ());
         }
     }

@@ -100,6 +100,10 @@ impl Checker {
                 self.cells[sibling as usize].spanned = true;
                 for view in 0..self.streams[stream].views.len() {
                     self.watch_part(sibling, view);
+                    let [span, part] = [index, sibling].map(|cell| cell as usize);
+                    if let Ok([span, part]) = self.cells.get_disjoint_mut([span, part]) {
+                        span.catch_up_with(view, &part.views[view]);
+                    }
                 }
             }
         }

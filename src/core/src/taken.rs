@@ -53,7 +53,7 @@ impl Cell {
         } else if !self.is_watched(view) {
             Some(Reason::Joined)
         } else if seen {
-            awaiting.then_some(Reason::Paused)
+            self.break_reason(view).filter(|_| awaiting)
         } else {
             self.unseen_reason(view, lane, arrived)
         };

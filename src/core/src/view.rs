@@ -96,7 +96,9 @@ pub(crate) struct View {
     pub(crate) positions: Positions,
     /// The last join or pause: when, and which.
     pub(crate) broken: Option<(u64, Reason)>,
-    pub(crate) pauses: u32,
+    pub(crate) breaks: u32,
+    /// Any of them was a pause.
+    pub(crate) paused: bool,
     /// Missing numbers by the time from which their grace runs.
     due: BinaryHeap<Reverse<(u64, Span)>>,
     /// The entry that was added last: neighbours that open at one time are one entry.

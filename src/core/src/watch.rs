@@ -32,6 +32,11 @@ impl Cell {
         }
         match watch.position {
             Some(position) => self.second_watch(view, watch, position, ctx),
+            None if watch.handover && !held.is_log => {
+                held.positions.run = None;
+                self.go_on(view, watch.at, ctx);
+                Watching::Continued(watch.at)
+            }
             None => {
                 held.undecided = Some(*watch);
                 Watching::Unchanged
@@ -194,7 +199,8 @@ impl Cell {
         let held = &mut self.views[view];
         held.undecided = None;
         held.start_open = false;
-        held.pauses += 1;
+        held.breaks += 1;
+        held.paused = true;
         held.broken = Some((at, Reason::Paused));
         if held.watched.is_some() {
             held.watched = Some(Watched { from_start: false, since: at });
@@ -229,6 +235,9 @@ impl Cell {
         }
         while self.run_due(view, usize::MAX, ctx) {}
         self.look_again(view, ctx);
+        if position.is_some() && self.views[view].positions.names_any() {
+            self.explain_between(view, 0, u64::MAX, ctx);
+        }
         if Some(view) == self.log {
             for group in (0..self.views.len()).filter(|&group| group != view) {
                 self.look_again(group, ctx);
@@ -253,8 +262,12 @@ impl Cell {
         cause: Cause,
         ctx: &mut Context,
     ) {
-        let held = &mut self.views[view];
-        held.positions.name(first, last, cause);
+        self.views[view].positions.name(first, last, cause);
+        self.explain_between(view, first, last, ctx);
+    }
+
+    /// Looks anew at the gaps whose neighbours stand on both sides of any of these positions.
+    fn explain_between(&mut self, view: usize, first: u64, last: u64, ctx: &mut Context) {
         let place = self.place(view, 0);
         for (lane, number, evidence) in ctx.intervals(place.cell, place.view) {
             let below = evidence.before.is_none_or(|near| near.position < last);
