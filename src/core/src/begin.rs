@@ -77,7 +77,7 @@ impl Cell {
             let state = State::Unknown(reason);
             self.open(view, lane, Hole { first, last, opened, fact, state }, ctx);
         }
-        self.expect_again(view, lane, (read.seq, u64::MAX), read.opened, ctx);
+        self.expect_again(view, lane, (read.seq + 1, u64::MAX), read.opened, ctx);
     }
 
     /// Numbers that were unknown are missing from `opened` on.

@@ -74,9 +74,11 @@ impl Cell {
             let (fact, state) = (Fact::default(), State::Missing);
             self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
         }
+        self.remember_tail(view, lane, (next, highest), at, ctx);
         for (first, last) in behind {
             self.edit(view, lane, (first, last), ctx, judged);
         }
+        self.explain_tail(view, lane, ctx);
     }
 
     /// The numbers of `first` … `last` that the log's view has seen.

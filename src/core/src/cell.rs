@@ -199,7 +199,9 @@ impl Cell {
 
     /// Why a lane that is not expected from zero cannot be judged below its first number.
     pub(crate) fn base_reason(&self, view: usize) -> Reason {
-        if self.views[view].paused { Reason::Paused } else { Reason::Joined }
+        let held = &self.views[view];
+        let part_paused = held.parts.iter().any(|part| part.watched && part.paused);
+        if part_paused || (held.paused && !self.span) { Reason::Paused } else { Reason::Joined }
     }
 
     /// Whether any view looks at this cell.

@@ -53,16 +53,16 @@ impl Cell {
         let held = &mut self.views[view];
         held.positions.cut(position);
         held.end_position = held.end_position.map(|end| end.min(position));
-        if !held.is_log {
-            return Vec::new();
-        }
-        held.totals.log_cuts += 1;
-        held.entered.log_cuts += 1;
         for state in &mut held.lanes {
             if state.last_position != NONE && state.last_position >= position {
                 state.last_position = NONE;
             }
         }
+        if !held.is_log {
+            return Vec::new();
+        }
+        held.totals.log_cuts += 1;
+        held.entered.log_cuts += 1;
         let away = held.positions.memory.cut(position);
         let named =
             away.gone.iter().map(|&(lane, first, last)| Gone { lane, first, last, reason: None });

@@ -181,32 +181,62 @@ impl Cell {
 
     fn conclude(&mut self, view: usize, lane: usize, hole: &Hole, tail: bool, ctx: &mut Context) {
         let range = (hole.first, hole.last);
-        let mut cause = hole.fact.cause();
         if tail {
-            let place = self.place(view, lane);
-            let held = &self.views[view];
-            let before = held.lanes[lane].near(self.index);
-            if !self.span
-                && let Some(end) = held.end_position
-            {
-                let low = before.map(|near| near.position).filter(|&position| position != NONE);
-                let low = low.or_else(|| held.positions.below());
-                let last = held.lanes[lane].extent() - 1;
-                let wanted = self.unrefused(lane, held.lanes[lane].next, last);
-                // An end that was asked for before the neighbour came says nothing.
-                if cause.is_none() && low.is_none_or(|low| end > low) {
-                    cause = held.positions.cause(low, end, wanted);
-                }
-            }
-            if ctx.evidence(place, hole.first).is_none() {
-                let (last, since) = (hole.last, hole.opened);
-                let evidence = Evidence { last, before, after: None, since, judged_at: None };
-                ctx.remember(place, hole.first, evidence);
-            }
+            self.remember_tail(view, lane, range, hole.opened, ctx);
         }
         let complete = ctx.complete;
         self.edit(view, lane, range, ctx, |hole| {
-            hole.fact = hole.fact.with_judged(true, complete).with_cause(cause);
+            hole.fact = hole.fact.with_judged(true, complete);
+        });
+        if tail {
+            self.explain_tail(view, lane, ctx);
+        }
+    }
+
+    /// Keeps what is known beside numbers at a lane's end that are judged now.
+    pub(crate) fn remember_tail(
+        &self,
+        view: usize,
+        lane: usize,
+        (first, last): (u64, u64),
+        since: u64,
+        ctx: &mut Context,
+    ) {
+        let place = self.place(view, lane);
+        let before = self.views[view].lanes[lane].near(self.index);
+        if ctx.evidence(place, first).is_none() {
+            let evidence = Evidence { last, before, after: None, since, judged_at: None };
+            ctx.remember(place, first, evidence);
+        }
+    }
+
+    /// Looks anew at whether positions explain what is missing above a lane's highest number. A
+    /// number there may come yet until it is judged.
+    pub(crate) fn explain_tail(&mut self, view: usize, lane: usize, ctx: &mut Context) {
+        let held = &self.views[view];
+        if self.span || !held.positions.names_any() {
+            return;
+        }
+        let state = &held.lanes[lane];
+        let (first, extent) = (state.next, state.extent());
+        let low = match state.near(self.index) {
+            Some(near) if near.position == NONE => return,
+            Some(near) => Some(near.position),
+            None => held.positions.below(),
+        };
+        // An end that was asked for before the neighbour came says nothing.
+        let Some(end) = held.end_position.filter(|&end| low.is_none_or(|low| end > low)) else {
+            return;
+        };
+        if first >= extent {
+            return;
+        }
+        let range = (first, extent - 1);
+        let cause = held.positions.cause(low, end, self.unrefused(lane, range.0, range.1));
+        self.edit(view, lane, range, ctx, |hole| {
+            if hole.fact.judged() {
+                hole.fact = hole.fact.with_cause(hole.fact.cause().or(cause));
+            }
         });
     }
 
@@ -221,16 +251,11 @@ impl Cell {
             return;
         };
         let held = &self.views[view];
-        // At an open end the gap is all that is above the highest number seen.
-        let (first, last) = match after {
-            Some(_) => (first, last),
-            None => (first.min(held.lanes[lane].next), held.lanes[lane].extent().max(last + 1) - 1),
-        };
         let position = |near: Option<Near>| near.map(|near| near.position).filter(|&p| p != NONE);
-        let Some(high) = position(after).or_else(|| held.end_position.filter(|_| after.is_none()))
-        else {
-            return;
-        };
+        if after.is_none() {
+            return self.explain_tail(view, lane, ctx);
+        }
+        let Some(high) = position(after) else { return };
         let low = match before {
             Some(_) => position(before),
             None => held.positions.below(),

@@ -136,7 +136,6 @@ impl Cell {
     pub(crate) fn catch_up_with(&mut self, view: usize, part: &View) {
         let held = &mut self.views[view];
         held.clock = held.clock.max(part.clock);
-        held.paused |= part.paused;
         held.broken = held.broken.max(part.broken);
     }
 

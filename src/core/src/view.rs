@@ -56,6 +56,7 @@ pub(crate) struct Part {
     pub(crate) from_start: bool,
     pub(crate) since: u64,
     pub(crate) last_end: Option<u64>,
+    pub(crate) paused: bool,
 }
 
 /// In-order reading that is not counted yet: see [`View::flush`].

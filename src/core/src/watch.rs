@@ -159,6 +159,7 @@ impl Cell {
     fn anew(&mut self, view: usize, watch: &Watch, ctx: &mut Context) -> Watching {
         let paused = self.pause(view, watch.at, ctx);
         let held = &mut self.views[view];
+        held.paused = false;
         held.positions.anew();
         held.positions.run = Some(0);
         held.positions.begin = Some(0);
@@ -286,6 +287,7 @@ impl Cell {
             from_start: watched.from_start,
             since: watched.since,
             last_end: held.last_end,
+            paused: held.paused,
         })
     }
 }

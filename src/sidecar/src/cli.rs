@@ -190,6 +190,9 @@ pub struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// A topic of Kafka
+    ///
+    /// Each partition's end is asked for once. What went missing within the last grace before it
+    /// stays missing, and so does a gap of lane `*` that a partition is past by that end alone.
     Kafka(AuditKafkaArgs),
 }
 

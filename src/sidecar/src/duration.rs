@@ -35,7 +35,8 @@ impl FromStr for Millis {
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().rev().find(|(_, millis)| self.0 > 0 && self.0.is_multiple_of(*millis));
+        let whole =
+            UNITS.iter().rev().find(|(_, millis)| self.0 > 0 && self.0.is_multiple_of(*millis));
         match whole {
             Some((unit, millis)) => write!(f, "{}{unit}", self.0 / millis),
             None => f.write_str("0s"),

@@ -4,8 +4,8 @@
 //! What judges is `lacuna-core`; this crate brings it observations, and its verdicts to people
 //! and programs.
 
-pub mod audit;
 pub mod app;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lacuna::cli::{AuditCommand, Cli, Command, RunArgs};
-use lacuna::{Exit, app, audit, check, demo, config};
+use lacuna::{Exit, app, audit, check, config, demo};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,8 +34,9 @@ fn run(command: Command) -> Exit {
         Command::Check(args) => {
             check::run(&args, &mut out).unwrap_or_else(|error| failed(&error, Exit::Failed))
         }
-        Command::Audit(AuditCommand::Kafka(args)) => audit::run_kafka(&args, &mut out)
-            .unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Audit(AuditCommand::Kafka(args)) => {
+            audit::run_kafka(&args, &mut out).unwrap_or_else(|error| failed(&error, error.exit()))
+        }
         Command::Demo(args) => {
             demo::run(&args, &mut out).unwrap_or_else(|error| failed(&error, error.exit()))
         }

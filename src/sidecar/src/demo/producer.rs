@@ -102,6 +102,8 @@ pub(super) fn produce(mut task: Task) -> KafkaResult<Outcome> {
             sending.truth.restarts += 1;
         }
         if index % STEP == 0 {
+            // Nothing that was overtaken waits for the pace: it must come within the grace.
+            sending.send_soon()?;
             let due = began_at + task.within_ms * index / task.messages;
             thread::sleep(Duration::from_millis(due.saturating_sub(clock::now_ms())));
         }
@@ -220,9 +222,7 @@ impl Sending {
     /// Ends a run: what is held goes out, and every lane ends with a message, as nothing but a
     /// producer's ledger could tell that a lane's last one was lost.
     fn close(&mut self, task: &Task, lanes: &mut Lanes) -> KafkaResult<()> {
-        while let Some((_, held, mark)) = self.soon.pop_front() {
-            self.send_held(&held, mark)?;
-        }
+        self.send_soon()?;
         for stream in Stream::ALL {
             for partition in 0..task.partitions[stream as usize] {
                 let taken = lanes.take(task, stream, partition);
@@ -263,6 +263,14 @@ impl Sending {
             *after > 0
         });
         due.into_iter().try_for_each(|(held, mark)| self.send_held(&held, mark))
+    }
+
+    /// Sends all that is held, due or not.
+    fn send_soon(&mut self) -> KafkaResult<()> {
+        while let Some((_, held, mark)) = self.soon.pop_front() {
+            self.send_held(&held, mark)?;
+        }
+        Ok(())
     }
 
     fn send_held(&mut self, held: &Held, mark: &[u8]) -> KafkaResult<()> {

@@ -37,7 +37,8 @@ const MOST: u64 = 2_000_000;
 /// How long the producers take for it, ms.
 const WITHIN_MS: u64 = 6_000;
 const PRODUCERS: [&str; 3] = ["demo-web", "demo-mobile", "demo-batch"];
-/// Longest wait for the engine to have found what was injected, ms.
+/// As long as the engine finds anything, it may find the rest; after so long without, ms, it is
+/// waited for no more.
 const PATIENCE_MS: u64 = 12_000;
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(100);
@@ -197,13 +198,13 @@ impl Demo {
 
         let injected = truth.totals();
         runtime.block_on(async {
-            let deadline = clock::now_ms() + PATIENCE_MS;
+            let mut patience = Patience::new();
             loop {
                 // The group is asked for nothing more, and its view says so.
                 self.engine.observations(consumer::ends(&orders)).await?;
                 sleep(LOOK).await;
-                let equal = self.engine.totals().await? == injected;
-                if equal || clock::now_ms() > deadline {
+                let found = self.engine.totals().await?;
+                if found == injected || patience.ends(found) {
                     break;
                 }
             }
@@ -279,11 +280,35 @@ impl Demo {
 
     /// Until this holds, or patience ends: then the table shows what is not equal.
     async fn wait(&self, holds: impl Fn(&Totals) -> bool) -> Result<(), Stopped> {
-        let deadline = clock::now_ms() + PATIENCE_MS;
-        while !holds(&self.engine.totals().await?) && clock::now_ms() < deadline {
+        let mut patience = Patience::new();
+        loop {
+            let found = self.engine.totals().await?;
+            if holds(&found) || patience.ends(found) {
+                return Ok(());
+            }
             sleep(LOOK).await;
         }
-        Ok(())
+    }
+}
+
+/// Waits as long as something changes.
+struct Patience {
+    last: Totals,
+    changed_at: u64,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { last: Totals::default(), changed_at: clock::now_ms() }
+    }
+
+    /// Whether nothing has changed for too long.
+    fn ends(&mut self, found: Totals) -> bool {
+        let now = clock::now_ms();
+        if found != self.last {
+            (self.last, self.changed_at) = (found, now);
+        }
+        now > self.changed_at + PATIENCE_MS
     }
 }
 

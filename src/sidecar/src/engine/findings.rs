@@ -1,6 +1,8 @@
 use lacuna_core::verdict::{Reason, State};
 use lacuna_core::{ChangeRow, Checker};
 
+use crate::report::{cause_word, gap_state, reason_word, stage_word};
+
 /// Logs findings, one line each, with its range.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -28,28 +30,104 @@ fn log_row(row: &ChangeRow) {
     let ChangeRow { view, stream, partition, lane, producer, epoch, change } = row;
     let (first, last) = (change.first, change.last);
     macro_rules! finding {
-        ($level:ident, $what:literal, $detail:expr) => {
+        ($level:ident, $what:literal $(, $field:ident = $word:expr)?) => {
             tracing::$level!(
                 target: "lacuna::findings",
                 %view, %stream, %partition, %lane, %producer, epoch = format_args!("{epoch:x}"),
-                first, last, detail = $detail, $what
+                first, last, $($field = $word,)? $what
             )
         };
     }
     match (change.from, change.to) {
-        (_, Some(State::Lost(stage))) => finding!(error, "lost", format_args!("{stage:?}")),
-        (Some(State::Lost(_)), None) => finding!(info, "recovered", "seen after it was lost"),
+        (_, Some(State::Lost(stage))) => finding!(error, "lost", stage = stage_word(stage)),
+        (Some(State::Lost(_)), None) => finding!(info, "recovered"),
         (Some(State::Lost(_)), Some(to)) => {
-            finding!(info, "no longer lost", format_args!("{to:?}"));
+            finding!(info, "no longer lost", state = gap_state(Some(to)));
         }
         (_, Some(State::Unknown(Reason::Joined))) => {}
         (_, Some(State::Unknown(reason))) => {
-            finding!(warn, "cannot be judged", format_args!("{reason:?}"));
+            finding!(warn, "cannot be judged", reason = reason_word(reason));
         }
-        (_, Some(State::Refused)) => finding!(info, "refused", "the application was told"),
+        (_, Some(State::Refused)) => finding!(info, "refused"),
         (_, Some(State::ByDesign(cause))) => {
-            finding!(info, "absent by design", format_args!("{cause:?}"));
+            finding!(info, "absent by design", cause = cause_word(cause));
         }
         (_, Some(State::Missing | State::LostInLog) | None) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use lacuna_core::Change;
+    use lacuna_core::verdict::{Cause, Stage};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(from: Option<State>, to: Option<State>) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        let row = ChangeRow {
+            view: "log".to_owned(),
+            stream: "orders".to_owned(),
+            partition: "3".to_owned(),
+            lane: "3".to_owned(),
+            producer: "web".to_owned(),
+            epoch: 0x1f,
+            change: Change { first: 40, last: 46, from, to, at: 0 },
+        };
+        tracing::subscriber::with_default(subscriber, || log_row(&row));
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_names_the_range_and_the_contract_s_word() {
+        let place =
+            "view=log stream=orders partition=3 lane=3 producer=web epoch=1f first=40 last=46";
+        let missing = Some(State::Missing);
+        let lost = Some(State::Lost(Stage::Undetermined));
+        for (from, to, line) in [
+            (missing, lost, (" ERROR", "lost", r#" stage="undetermined""#)),
+            (missing, Some(State::Lost(Stage::Store)), ("ERROR", "lost", r#" stage="store""#)),
+            (lost, None, (" INFO", "recovered", "")),
+            (lost, Some(State::Refused), (" INFO", "no longer lost", r#" state="refused""#)),
+            (
+                missing,
+                Some(State::Unknown(Reason::Paused)),
+                (" WARN", "cannot be judged", r#" reason="paused""#),
+            ),
+            (missing, Some(State::Refused), (" INFO", "refused", "")),
+            (
+                missing,
+                Some(State::ByDesign(Cause::Retention)),
+                (" INFO", "absent by design", r#" cause="retention""#),
+            ),
+        ] {
+            let (level, what, word) = line;
+            let line = format!("{level} lacuna::findings: {what} {place}{word}");
+            assert_eq!(logged(from, to).trim(), line.trim());
+        }
+        assert_eq!(logged(None, missing), "");
+        assert_eq!(logged(None, Some(State::Unknown(Reason::Joined))), "");
     }
 }

@@ -53,7 +53,8 @@ pub const fn open(state: Option<State>) -> bool {
     matches!(state, Some(State::Missing | State::Lost(_)))
 }
 
-const fn cause_word(cause: Cause) -> &'static str {
+/// The word for a cause.
+pub(crate) const fn cause_word(cause: Cause) -> &'static str {
     match cause {
         Cause::Aborted => "aborted",
         Cause::Compacted => "compacted",
@@ -63,7 +64,7 @@ const fn cause_word(cause: Cause) -> &'static str {
 }
 
 /// The word for a stage.
-pub(super) const fn stage_word(stage: Stage) -> &'static str {
+pub(crate) const fn stage_word(stage: Stage) -> &'static str {
     match stage {
         Stage::Produce => "produce",
         Stage::Store => "store",
@@ -73,7 +74,7 @@ pub(super) const fn stage_word(stage: Stage) -> &'static str {
 }
 
 /// The word for a reason.
-pub(super) const fn reason_word(reason: Reason) -> &'static str {
+pub(crate) const fn reason_word(reason: Reason) -> &'static str {
     match reason {
         Reason::Joined => "joined",
         Reason::Paused => "paused",

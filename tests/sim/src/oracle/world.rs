@@ -291,8 +291,8 @@ impl Oracle {
         }
         self.mark_past(place);
         self.judge(place);
-        self.explain_all(place);
         self.lag(place, Some(at));
+        self.explain_all(place);
     }
 
     fn cut(&mut self, place: Place, position: u64, at: u64) {
@@ -382,6 +382,7 @@ impl Oracle {
             }
         }
         self.place(place).run = position;
+        self.mark_past(place);
     }
 
     fn pause(&mut self, place: Place, anew: bool, position: Option<u64>, at: u64) {

@@ -67,7 +67,8 @@ pub(super) fn connect(settings: &KafkaSettings) -> Result<Arc<Client>, OpenError
         .set("client.id", "lacuna")
         // A tap that waits a second whenever its queue is full reads in gulps (default 1000).
         .set("fetch.queue.backoff.ms", "1")
-        // What waits to be read stays in the processor's cache (default 65536): a fifth less CPU.
+        // What waits to be read is bounded closer (default 65536): less memory, and more of it is
+        // still in the processor's cache.
         .set("queued.max.messages.kbytes", "8192")
         // After an outage it goes on soon (default 10 s).
         .set("reconnect.backoff.max.ms", "1000")

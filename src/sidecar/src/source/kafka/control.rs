@@ -15,6 +15,8 @@ use crate::engine::{EngineSettings, Source, SourceStatus};
 
 /// Longest wait for the broker's answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Shortest time between two looks for topics and partitions that a grace may ask for, ms.
+const LEAST_INTERVAL_MS: u64 = 100;
 /// Pause between tries while the broker is away or partitions wait for a leader, ms.
 const RETRY_MS: u64 = 500;
 /// Longest wait for a note before librdkafka's events are looked at.
@@ -159,8 +161,7 @@ impl Control {
 
     /// Until the last tap is gone.
     pub(super) fn run(mut self) {
-        let interval = u64::try_from(self.settings.metadata_interval.as_millis());
-        let interval = interval.unwrap_or(u64::MAX);
+        let interval = interval_ms(&self.settings, &self.owners);
         let (mut look_at, mut retry_at) = (0, 0);
         loop {
             match self.notes.recv_timeout(TICK) {
@@ -177,6 +178,8 @@ impl Control {
             if now >= look_at {
                 let seen = self.look();
                 look_at = clock::now_ms() + if seen { interval } else { RETRY_MS.min(interval) };
+                // What is new is started at once.
+                retry_at = now;
             }
             if now >= retry_at {
                 self.start_waiting();
@@ -337,5 +340,53 @@ impl Control {
     fn order(&self, tap: usize, order: Order) {
         // A tap that has gone has no use for it.
         drop(self.orders[tap].send(order));
+    }
+}
+
+/// How often topics and partitions are looked for, ms. A producer may know of a new partition long
+/// before the configured interval is over; lanes that run over the whole stream go on there, and
+/// their numbers must be read within the grace.
+fn interval_ms(settings: &KafkaSettings, engine: &EngineSettings) -> u64 {
+    let own = engine.streams.iter().filter(|(stream, _)| {
+        let topic = stream.strip_prefix(&settings.stream_prefix);
+        topic.is_some_and(|topic| settings.topics.take(topic))
+    });
+    let default = engine.checker.default_stream.grace_ms;
+    let grace = own.map(|(_, stream)| stream.grace_ms).fold(default, u64::min);
+    let configured = u64::try_from(settings.metadata_interval.as_millis()).unwrap_or(u64::MAX);
+    configured.min((grace / 4).max(LEAST_INTERVAL_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use lacuna_core::StreamSettings;
+
+    use super::super::topics::Topics;
+    use super::*;
+
+    #[test]
+    fn partitions_are_looked_for_well_within_the_shortest_grace() {
+        let interval = |configured, default, own: &[(&str, u64)]| {
+            let topics = Topics::new(vec!["bills".to_owned()], &["orders.*"], &[] as &[&str]);
+            let mut settings = KafkaSettings::new("main", "", topics.unwrap());
+            settings.stream_prefix = "eu.".to_owned();
+            settings.metadata_interval = Duration::from_millis(configured);
+            let mut engine = EngineSettings::default();
+            engine.checker.default_stream.grace_ms = default;
+            for &(stream, grace_ms) in own {
+                let stream_settings = StreamSettings { grace_ms, ..StreamSettings::default() };
+                engine.streams.insert(stream.to_owned(), stream_settings);
+            }
+            interval_ms(&settings, &engine)
+        };
+        assert_eq!(interval(5_000, 60_000, &[]), 5_000);
+        assert_eq!(interval(5_000, 10_000, &[]), 2_500);
+        assert_eq!(interval(5_000, 10_000, &[("eu.orders-1", 2_000)]), 500);
+        assert_eq!(interval(5_000, 10_000, &[("eu.bills", 30_000)]), 2_500);
+        // Other sources' streams.
+        assert_eq!(interval(5_000, 10_000, &[("orders-1", 1_000), ("eu.cash", 1_000)]), 2_500);
+        // Not more often than that, unless configured.
+        assert_eq!(interval(5_000, 0, &[]), 100);
+        assert_eq!(interval(50, 0, &[]), 50);
     }
 }

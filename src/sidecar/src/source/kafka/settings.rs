@@ -18,7 +18,7 @@ pub struct KafkaSettings {
     /// Stands before every topic's name to make the stream's, where two clusters have the same
     /// topics. Empty: the topic's name is the stream's.
     pub stream_prefix: String,
-    /// How often topics and partitions are looked for.
+    /// How often topics and partitions are looked for, at least: a short grace asks for more.
     pub metadata_interval: Duration,
     /// librdkafka's own properties, but for those in [`super::MANAGED`].
     pub properties: BTreeMap<String, String>,
