@@ -74,7 +74,7 @@ impl Cell {
             let (fact, state) = (Fact::default(), State::Missing);
             self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
         }
-        self.remember_tail(view, lane, (next, highest), at, ctx);
+        self.remember_tail(view, lane, at, ctx);
         for (first, last) in behind {
             self.edit(view, lane, (first, last), ctx, judged);
         }

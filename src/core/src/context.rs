@@ -146,29 +146,10 @@ impl Context {
     ) {
         let keys: Vec<u64> =
             self.evidence.range((place, first)..=(place, last)).map(|(key, _)| key.1).collect();
-        let mut from = first;
-        for key in keys {
-            if let Some(evidence) = self.evidence.get_mut(&(place, key)) {
-                evidence.after = Some(after);
-                evidence.last = evidence.last.min(last);
-                let reach = evidence.last;
-                if from < key {
-                    let gap = Evidence {
-                        last: key - 1,
-                        before,
-                        after: Some(after),
-                        since,
-                        judged_at: None,
-                    };
-                    self.remember(place, from, gap);
-                }
-                from = reach.saturating_add(1);
-            }
-        }
-        if from <= last {
-            let gap = Evidence { last, before, after: Some(after), since, judged_at: None };
-            self.remember(place, from, gap);
-        }
+        let known = keys.into_iter().filter_map(|key| self.evidence.remove(&(place, key)));
+        let judged_at = known.filter_map(|evidence| evidence.judged_at).max();
+        let after = Some(after);
+        self.remember(place, first, Evidence { last, before, after, since, judged_at });
     }
 
     /// A cut took away what stood at or above a position: neighbours there have none any more.

@@ -158,7 +158,7 @@ impl Checker {
     fn gap_row(&self, place: Place, first: u64, last: u64, opened: u64) -> GapRow {
         let named = self.named(place);
         let evidence = self.ctx.evidence(place, first).map(|(_, evidence)| *evidence);
-        let since = evidence.map_or(opened, |evidence| evidence.since);
+        let since = opened;
         let id = named.digest(first);
         GapRow {
             id,

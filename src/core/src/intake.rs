@@ -84,7 +84,7 @@ impl Checker {
             && let (Some(position), Some(log)) = (message.position, own.log)
         {
             let log = &own.views[log].positions;
-            if log.covered.contains(position)
+            if log.observed.contains(position)
                 && !broken(Mutant::SlowGroupLate)
                 && let Some(times) = log.times.of(position)
             {
@@ -264,6 +264,9 @@ impl Checker {
             let home = if gone.lane.span() { span } else { Some(cell as usize) };
             if let Some(home) = home {
                 self.cells[home].unsee(view, &gone, at, &mut self.ctx);
+                if gone.lane.span() {
+                    self.cells[home].pass(view, Some(gone.lane.index()), &mut self.ctx);
+                }
             }
         }
     }

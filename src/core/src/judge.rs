@@ -182,7 +182,7 @@ impl Cell {
     fn conclude(&mut self, view: usize, lane: usize, hole: &Hole, tail: bool, ctx: &mut Context) {
         let range = (hole.first, hole.last);
         if tail {
-            self.remember_tail(view, lane, range, hole.opened, ctx);
+            self.remember_tail(view, lane, hole.opened, ctx);
         }
         let complete = ctx.complete;
         self.edit(view, lane, range, ctx, |hole| {
@@ -193,21 +193,15 @@ impl Cell {
         }
     }
 
-    /// Keeps what is known beside numbers at a lane's end that are judged now.
-    pub(crate) fn remember_tail(
-        &self,
-        view: usize,
-        lane: usize,
-        (first, last): (u64, u64),
-        since: u64,
-        ctx: &mut Context,
-    ) {
+    /// Keeps what is known beside the numbers at a lane's end, all of them together.
+    pub(crate) fn remember_tail(&self, view: usize, lane: usize, since: u64, ctx: &mut Context) {
         let place = self.place(view, lane);
-        let before = self.views[view].lanes[lane].near(self.index);
-        if ctx.evidence(place, first).is_none() {
-            let evidence = Evidence { last, before, after: None, since, judged_at: None };
-            ctx.remember(place, first, evidence);
-        }
+        let state = &self.views[view].lanes[lane];
+        let (first, last) = (state.next, state.extent().max(state.next + 1) - 1);
+        let known = ctx.evidence(place, first).map(|(_, evidence)| *evidence);
+        let before = state.near(self.index);
+        let fresh = Evidence { last, before, after: None, since, judged_at: None };
+        ctx.remember(place, first, Evidence { last, ..known.unwrap_or(fresh) });
     }
 
     /// Looks anew at whether positions explain what is missing above a lane's highest number. A

@@ -58,30 +58,43 @@ impl Cell {
             .collect();
         let now = self.views[view].now();
         for hole in missing {
-            let range = (hole.first.max(span.first), hole.last.min(span.last));
-            let part = Span { lane: span.lane, first: range.0, last: range.1 };
-            if !hole.fact.past() && !hole.fact.judged() && self.all_past(view, lane, &hole) {
-                self.edit(view, lane, range, ctx, |hole| {
+            let (first, last) = (hole.first.max(span.first), hole.last.min(span.last));
+            let below = self.past_below(view, lane, hole.opened);
+            let open = !hole.fact.past() && !hole.fact.judged();
+            let rest = if open && first < below {
+                self.edit(view, lane, (first, last.min(below - 1)), ctx, |hole| {
                     hole.opened = hole.opened.max(now);
                     hole.fact = hole.fact.with_past(true);
                 });
-            } else if drained && hole.fact.past() && !hole.fact.judged() {
+                below
+            } else {
+                first
+            };
+            if !drained || rest > last {
+                continue;
+            }
+            let part = Span { lane: span.lane, first: rest, last };
+            if hole.fact.past() && !hole.fact.judged() {
                 self.views[view].push_due(hole.opened, part);
-            } else if drained {
+            } else {
                 self.views[view].waiting.push(part);
             }
         }
     }
 
-    fn all_past(&self, view: usize, lane: usize, hole: &Hole) -> bool {
+    /// Every watched partition is past the numbers below this one.
+    fn past_below(&self, view: usize, lane: usize, opened: u64) -> u64 {
         let held = &self.views[view];
         let shown = held.lanes[lane].extra.as_ref().map_or(&[][..], |extra| &extra.shown);
-        let past = |(index, part): (usize, &Part)| {
-            shown.get(index).is_some_and(|&shown| shown > hole.last + 1)
-                || part.last_end.is_some_and(|end| end > hole.opened)
+        let below = |(index, part): (usize, &Part)| {
+            if part.last_end.is_some_and(|end| end > opened) {
+                return u64::MAX;
+            }
+            shown.get(index).map_or(0, |shown| shown.saturating_sub(1))
         };
-        let mut watched = held.parts.iter().enumerate().filter(|(_, part)| part.watched);
-        if broken(Mutant::SpanOnePast) { watched.any(past) } else { watched.all(past) }
+        let watched = held.parts.iter().enumerate().filter(|(_, part)| part.watched).map(below);
+        let past = if broken(Mutant::SpanOnePast) { watched.max() } else { watched.min() };
+        past.unwrap_or(0)
     }
 
     /// A partition's record or end: the time of this view of the stream goes on.

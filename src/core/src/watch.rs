@@ -135,16 +135,16 @@ impl Cell {
         }
         let log_time = self.log.filter(|&log| log != view).and_then(|log| {
             let log = &self.views[log].positions;
-            log.covered.contains(position).then(|| log.times.of(position)).flatten()
+            log.observed.contains(position).then(|| log.times.of(position)).flatten()
         });
         let held = &mut self.views[view];
         held.undecided = None;
         let positions = &mut held.positions;
-        let goes_on =
-            positions.run.max(positions.highest().map(|highest| highest.saturating_add(1)));
-        let unbroken = goes_on.is_some_and(|next| position <= next);
+        let next = positions.highest().map(|highest| highest.saturating_add(1));
+        let goes_on = next.max(positions.begin);
         positions.run = Some(position);
-        let unbroken = unbroken && !broken(Mutant::EveryWatchPauses);
+        let unbroken =
+            goes_on.is_some_and(|next| position <= next) && !broken(Mutant::EveryWatchPauses);
         if unbroken || (watch.handover && !held.is_log) {
             let from = log_time.map_or(watch.at, |(_, latest)| latest);
             self.go_on(view, from, ctx);

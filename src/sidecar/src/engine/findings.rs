@@ -61,8 +61,7 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
-    use lacuna_core::Change;
-    use lacuna_core::verdict::{Cause, Stage};
+    use lacuna_core::verdict::{Cause, Change, Stage};
 
     use super::*;
 
@@ -107,25 +106,25 @@ mod tests {
         let missing = Some(State::Missing);
         let lost = Some(State::Lost(Stage::Undetermined));
         for (from, to, line) in [
-            (missing, lost, (" ERROR", "lost", r#" stage="undetermined""#)),
+            (missing, lost, ("ERROR", "lost", r#" stage="undetermined""#)),
             (missing, Some(State::Lost(Stage::Store)), ("ERROR", "lost", r#" stage="store""#)),
-            (lost, None, (" INFO", "recovered", "")),
-            (lost, Some(State::Refused), (" INFO", "no longer lost", r#" state="refused""#)),
+            (lost, None, ("INFO", "recovered", "")),
+            (lost, Some(State::Refused), ("INFO", "no longer lost", r#" state="refused""#)),
             (
                 missing,
                 Some(State::Unknown(Reason::Paused)),
-                (" WARN", "cannot be judged", r#" reason="paused""#),
+                ("WARN", "cannot be judged", r#" reason="paused""#),
             ),
-            (missing, Some(State::Refused), (" INFO", "refused", "")),
+            (missing, Some(State::Refused), ("INFO", "refused", "")),
             (
                 missing,
                 Some(State::ByDesign(Cause::Retention)),
-                (" INFO", "absent by design", r#" cause="retention""#),
+                ("INFO", "absent by design", r#" cause="retention""#),
             ),
         ] {
             let (level, what, word) = line;
             let line = format!("{level} lacuna::findings: {what} {place}{word}");
-            assert_eq!(logged(from, to).trim(), line.trim());
+            assert_eq!(logged(from, to).trim(), line);
         }
         assert_eq!(logged(None, missing), "");
         assert_eq!(logged(None, Some(State::Unknown(Reason::Joined))), "");

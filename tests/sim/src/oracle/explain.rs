@@ -61,6 +61,7 @@ fn cause(lane: &Lane, part: &Part, partition: Name, run: &[u64], wanted: usize) 
         first.position.filter(|_| first.partition == partition)
     };
     let (first, last) = (*run.first()?, *run.last()?);
+    let neighbour = first.checked_sub(1);
     let low = match first.checked_sub(1) {
         None => part.watch.as_ref()?.begin?,
         Some(below) => position(below)? + 1,
@@ -70,6 +71,9 @@ fn cause(lane: &Lane, part: &Part, partition: Name, run: &[u64], wanted: usize) 
         // An end that was asked for before the lower neighbour came says nothing.
         false => part.end_position.filter(|&end| end >= low)?,
     };
+    if neighbour.is_none() && low > high {
+        return None;
+    }
     // A number that came late stands behind its upper neighbour.
     let between = if low > high { high + 1..low - 1 } else { low..high };
     let covered = |p: u64| {

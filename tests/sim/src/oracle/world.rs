@@ -293,6 +293,15 @@ impl Oracle {
         self.judge(place);
         self.lag(place, Some(at));
         self.explain_all(place);
+        if place.view == LOG {
+            // The log has told all that it had; groups need not wait for it any longer.
+            let groups = self.views.keys().filter(|key| key.0 != LOG && key.1 == place.stream);
+            for view in groups.map(|key| key.0).collect::<Vec<_>>() {
+                let group = Place { view, ..place };
+                self.judge(group);
+                self.explain_all(group);
+            }
+        }
     }
 
     fn cut(&mut self, place: Place, position: u64, at: u64) {
