@@ -14,6 +14,7 @@ impl Cell {
     /// had been told that the log lost it have a number to wait for.
     pub(crate) fn seen_in_log(&mut self, lane: usize, seq: u64, ctx: &mut Context) {
         let Some(log) = self.log else { return };
+        self.told();
         let now = self.views[log].now();
         for group in (0..self.views.len()).filter(|&group| group != log) {
             let unseen = self.views[group]
@@ -26,6 +27,15 @@ impl Cell {
                         hole.fact = hole.fact.with_judged(false, false);
                     }
                 });
+            }
+        }
+    }
+
+    /// The log has told something: with their next line groups look again at what waits for it.
+    pub(crate) fn told(&mut self) {
+        if self.views.len() > 1 {
+            for view in &mut self.views {
+                view.told |= !view.waiting.is_empty();
             }
         }
     }

@@ -98,6 +98,9 @@ impl Checker {
         if held.has_due(own.grace) {
             own.run_due(view, DUE_SLICE, &mut self.ctx);
         }
+        if core::mem::take(&mut own.views[view].told) {
+            own.look_again(view, &mut self.ctx);
+        }
         if own.lags(view) {
             own.sweep_lag(view, DUE_SLICE, &mut self.ctx);
         }

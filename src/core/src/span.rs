@@ -101,6 +101,10 @@ impl Cell {
     pub(crate) fn tick(&mut self, view: usize, now: u64, ctx: &mut Context) {
         let held = &mut self.views[view];
         held.clock = held.clock.max(Some(now));
+        if core::mem::take(&mut held.told) {
+            self.look_again(view, ctx);
+        }
+        let held = &mut self.views[view];
         if held.has_due(self.grace) {
             while self.run_due(view, usize::MAX, ctx) {}
         }

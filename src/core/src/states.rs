@@ -307,6 +307,7 @@ impl Cell {
         if Some(view) != self.log || self.views.len() == 1 {
             return;
         }
+        self.told();
         for group in (0..self.views.len()).filter(|&group| group != view) {
             self.lower_if_named(group, lane, ctx);
             self.edit(group, lane, (first, last), ctx, |_| ());

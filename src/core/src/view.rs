@@ -113,6 +113,8 @@ pub(crate) struct View {
     /// Lanes that were retired or evicted.
     pub(crate) rest: Totals,
     pub(crate) last_eviction: Option<u64>,
+    /// The log has told something since what waits was looked at.
+    pub(crate) told: bool,
     /// Cell `*` only.
     pub(crate) parts: Vec<Part>,
     ahead: Ahead,

@@ -240,9 +240,7 @@ impl Cell {
             self.explain_between(view, 0, u64::MAX, ctx);
         }
         if Some(view) == self.log {
-            for group in (0..self.views.len()).filter(|&group| group != view) {
-                self.look_again(group, ctx);
-            }
+            self.told();
         } else {
             let held = &mut self.views[view];
             let at = held.lag.map_or(at, |(before, _)| before.max(at));

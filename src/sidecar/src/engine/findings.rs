@@ -59,7 +59,7 @@ fn log_row(row: &ChangeRow) {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use lacuna_core::verdict::{Cause, Change, Stage};
 
@@ -70,7 +70,7 @@ mod tests {
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {

@@ -50,7 +50,8 @@ fn unseen_runs(lane: &Lane) -> Vec<Vec<u64>> {
     }
     // Below a base line there is no neighbour, and no gap.
     let expected = |n: u64| lane.base.is_some() || lane.gaps[&n].unsure.is_none();
-    runs.retain(|run| run[0] >= lane.first && expected(run[0]));
+    let stood = |run: &Vec<u64>| run.iter().any(|n| lane.gaps[n].gone);
+    runs.retain(|run| run[0] >= lane.first && expected(run[0]) && !stood(run));
     runs
 }
 

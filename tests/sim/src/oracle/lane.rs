@@ -50,11 +50,13 @@ pub(super) struct Gap {
     pub(super) why: Option<Why>,
     /// Lane `*`: the clock when the last watched partition was past it.
     pub(super) past: Option<u64>,
+    /// It was seen, and cut away: no named position explains that.
+    pub(super) gone: bool,
 }
 
 impl Gap {
     pub(super) fn new(opened: u64, tail: bool) -> Self {
-        Self { opened, tail, judged: false, unsure: None, why: None, past: None }
+        Self { opened, tail, judged: false, unsure: None, why: None, past: None, gone: false }
     }
 
     /// The grace runs anew.

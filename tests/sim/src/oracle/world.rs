@@ -293,15 +293,6 @@ impl Oracle {
         self.judge(place);
         self.lag(place, Some(at));
         self.explain_all(place);
-        if place.view == LOG {
-            // The log has told all that it had; groups need not wait for it any longer.
-            let groups = self.views.keys().filter(|key| key.0 != LOG && key.1 == place.stream);
-            for view in groups.map(|key| key.0).collect::<Vec<_>>() {
-                let group = Place { view, ..place };
-                self.judge(group);
-                self.explain_all(group);
-            }
-        }
     }
 
     fn cut(&mut self, place: Place, position: u64, at: u64) {
@@ -313,7 +304,7 @@ impl Oracle {
         for lane in self.eyes(place).lanes.values_mut() {
             if is_log {
                 for n in lane.cut(place.partition, position) {
-                    lane.gaps.insert(n, Gap::new(opened, false));
+                    lane.gaps.insert(n, Gap { gone: true, ..Gap::new(opened, false) });
                 }
                 continue;
             }
@@ -327,6 +318,7 @@ impl Oracle {
                 }
             }
         }
+        self.mark_past(place);
     }
 
     // --- watching --------------------------------------------------------------------------
