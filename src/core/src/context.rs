@@ -166,12 +166,12 @@ impl Context {
     }
 
     /// The intervals of one view of one cell.
-    pub(crate) fn intervals(&self, cell: u32, view: u16) -> Vec<(u32, u64, Evidence)> {
+    pub(crate) fn intervals(&self, cell: u32, view: u16) -> Vec<(u32, u64)> {
         let from = Place { cell, view, lane: 0 };
         let to = Place { cell, view, lane: u32::MAX };
         self.evidence
             .range((from, 0)..=(to, u64::MAX))
-            .map(|(key, evidence)| (key.0.lane, key.1, *evidence))
+            .map(|(key, _)| (key.0.lane, key.1))
             .collect()
     }
 

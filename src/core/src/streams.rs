@@ -169,7 +169,10 @@ impl Checker {
         match watching {
             Watching::Unchanged => {}
             Watching::Began => self.watch_part(cell, view),
-            Watching::Continued(from) => span.go_on(view, from, &mut self.ctx),
+            Watching::Continued(from) => {
+                span.go_on(view, from, &mut self.ctx);
+                span.pass(view, None, &mut self.ctx);
+            }
             Watching::Paused => {
                 let at = self.cells[cell as usize].views[view].watched.map_or(0, |own| own.since);
                 if let Some(span) = self.span_of(cell) {

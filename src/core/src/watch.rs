@@ -237,7 +237,7 @@ impl Cell {
         while self.run_due(view, usize::MAX, ctx) {}
         self.look_again(view, ctx);
         if position.is_some() && self.views[view].positions.names_any() {
-            self.explain_between(view, 0, u64::MAX, ctx);
+            self.explain_all(view, ctx);
         }
         if Some(view) == self.log {
             self.told();
@@ -262,18 +262,14 @@ impl Cell {
         ctx: &mut Context,
     ) {
         self.views[view].positions.name(first, last, cause);
-        self.explain_between(view, first, last, ctx);
+        self.explain_all(view, ctx);
     }
 
-    /// Looks anew at the gaps whose neighbours stand on both sides of any of these positions.
-    fn explain_between(&mut self, view: usize, first: u64, last: u64, ctx: &mut Context) {
+    /// Looks anew at all gaps whose neighbours are remembered.
+    fn explain_all(&mut self, view: usize, ctx: &mut Context) {
         let place = self.place(view, 0);
-        for (lane, number, evidence) in ctx.intervals(place.cell, place.view) {
-            let below = evidence.before.is_none_or(|near| near.position < last);
-            let above = evidence.after.is_none_or(|near| near.position > first);
-            if below && above {
-                self.explain(view, lane as usize, number, ctx);
-            }
+        for (lane, number) in ctx.intervals(place.cell, place.view) {
+            self.explain(view, lane as usize, number, ctx);
         }
     }
 

@@ -34,7 +34,7 @@ fn log_row(row: &ChangeRow) {
             tracing::$level!(
                 target: "lacuna::findings",
                 %view, %stream, %partition, %lane, %producer, epoch = format_args!("{epoch:x}"),
-                first, last, $($field = $word,)? $what
+                first, last, $($field = %$word,)? $what
             )
         };
     }
@@ -106,20 +106,20 @@ mod tests {
         let missing = Some(State::Missing);
         let lost = Some(State::Lost(Stage::Undetermined));
         for (from, to, line) in [
-            (missing, lost, ("ERROR", "lost", r#" stage="undetermined""#)),
-            (missing, Some(State::Lost(Stage::Store)), ("ERROR", "lost", r#" stage="store""#)),
+            (missing, lost, ("ERROR", "lost", " stage=undetermined")),
+            (missing, Some(State::Lost(Stage::Store)), ("ERROR", "lost", " stage=store")),
             (lost, None, ("INFO", "recovered", "")),
-            (lost, Some(State::Refused), ("INFO", "no longer lost", r#" state="refused""#)),
+            (lost, Some(State::Refused), ("INFO", "no longer lost", " state=refused")),
             (
                 missing,
                 Some(State::Unknown(Reason::Paused)),
-                ("WARN", "cannot be judged", r#" reason="paused""#),
+                ("WARN", "cannot be judged", " reason=paused"),
             ),
             (missing, Some(State::Refused), ("INFO", "refused", "")),
             (
                 missing,
                 Some(State::ByDesign(Cause::Retention)),
-                ("INFO", "absent by design", r#" cause="retention""#),
+                ("INFO", "absent by design", " cause=retention"),
             ),
         ] {
             let (level, what, word) = line;
