@@ -186,8 +186,11 @@ impl Checker {
     /// What a view promises of a partition holds for lane `*` too.
     pub(crate) fn promise(&mut self, cell: u32, view: usize) {
         let Some(span) = self.span_of(cell) else { return };
-        let own = &self.cells[cell as usize].views[view];
-        let (committed, unordered) = (own.committed, own.unordered);
+        let stream = &self.streams[self.cells[cell as usize].stream as usize];
+        let parts = || stream.cells.values().map(|&own| &self.cells[own as usize].views[view]);
+        let watched = || parts().filter(|own| own.watched.is_some());
+        let committed = watched().any(|own| own.committed);
+        let unordered = watched().any(|own| own.unordered);
         let held = &mut self.cells[span].views[view];
         (held.committed, held.unordered) = (committed, unordered);
     }

@@ -96,7 +96,8 @@ impl Cell {
                     .into_iter()
                     .any(|set| set.pieces(0, first.saturating_sub(1)).next().is_some())
             });
-            if named {
+            let below = (0, first.saturating_sub(1));
+            if named || renewed.pieces(below.0, below.1).next().is_some() {
                 self.lower_floor(view, lane);
             }
         }

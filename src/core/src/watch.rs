@@ -33,6 +33,7 @@ impl Cell {
         match watch.position {
             Some(position) => self.second_watch(view, watch, position, ctx),
             None if watch.handover && !held.is_log => {
+                held.undecided = None;
                 held.positions.run = None;
                 self.go_on(view, watch.at, ctx);
                 Watching::Continued(watch.at)
@@ -158,6 +159,8 @@ impl Cell {
     /// A topic made anew: what was seen stays seen, positions begin again.
     fn anew(&mut self, view: usize, watch: &Watch, ctx: &mut Context) -> Watching {
         let paused = self.pause(view, watch.at, ctx);
+        let place = self.place(view, 0);
+        ctx.unplace(place.cell, place.view, 0);
         let held = &mut self.views[view];
         held.paused = false;
         held.positions.anew();

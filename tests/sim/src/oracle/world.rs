@@ -572,12 +572,17 @@ impl Oracle {
         if !self.place(place).is_watched() {
             return;
         }
+        let mut any = false;
         for (key, n) in self.gaps_at(place) {
             if self.is_due(place.view, place.partition, key, n)
                 && let Some(gap) = self.lane_mut(place, key).gaps.get_mut(&n)
             {
                 gap.judged = true;
+                any = true;
             }
+        }
+        if any {
+            self.explain_all(place);
         }
     }
 
