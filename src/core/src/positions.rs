@@ -114,6 +114,7 @@ impl Positions {
         }
         self.times.truncate(position);
         self.run = self.run.map(|run| run.min(position));
+        self.begin = self.begin.map(|begin| begin.min(position));
     }
 
     /// The topic was made anew.

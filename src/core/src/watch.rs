@@ -152,7 +152,9 @@ impl Cell {
             return Watching::Continued(from);
         }
         let paused = self.pause(view, watch.at, ctx);
-        self.views[view].positions.run = Some(position);
+        let positions = &mut self.views[view].positions;
+        positions.run = Some(position);
+        positions.begin = Some(position);
         paused
     }
 

@@ -139,6 +139,7 @@ fn lane(at: &str, row: &LaneRow, truth: &LaneTruth) -> Result<(), Difference> {
     ] {
         equal_in(at, name, &found, &wanted, truth)?;
     }
+    equal_in(at, "clash", &row.clash, &truth.clash, truth)?;
     equal_in(at, "ledger", &row.ledger.is_some(), &truth.has_ledger, truth)?;
     if let Some(base) = truth.base {
         let found = match row.base {

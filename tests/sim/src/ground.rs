@@ -20,13 +20,13 @@ pub fn check(scenario: &Scenario, oracle: &Oracle) -> Option<Result<(), String>>
 /// paused; without a ledger nobody knows what was committed.
 fn hides(knobs: &Knobs) -> bool {
     let Knobs { joins_late, no_watch, pause, cut, anew, retention, compacted, .. } = knobs;
-    let Knobs { positions, transaction, .. } = knobs;
+    let Knobs { positions, transaction, halved, .. } = knobs;
     let jumps = knobs.resume > 0 && (knobs.skipped > 0 || knobs.dropped > 0);
     let unsaid = knobs.committed > 0 && knobs.silent > 0;
     !positions
         || jumps
         || unsaid
-        || [joins_late, no_watch, pause, cut, anew, retention, compacted, transaction]
+        || [joins_late, no_watch, pause, cut, anew, retention, compacted, transaction, halved]
             .into_iter()
             .any(|&percent| percent > 0)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clash::Clash;
 use super::fate::Unsure;
 use crate::line::{Name, Why};
 
@@ -88,6 +89,7 @@ pub(super) struct Lane {
     pub(super) resent: u64,
     pub(super) redelivered: u64,
     pub(super) undetermined: u64,
+    pub(super) clash: Clash,
     pub(super) last_at: Option<u64>,
 }
 
@@ -103,9 +105,12 @@ impl Lane {
         self.copies.contains_key(&n)
     }
 
-    pub(super) fn repeat(&mut self, repeat: Repeat) {
+    pub(super) fn repeat(&mut self, n: u64, repeat: Repeat) {
         match repeat {
-            Repeat::Resent => self.resent += 1,
+            Repeat::Resent => {
+                self.resent += 1;
+                self.clash.resent(n, self.highest);
+            }
             Repeat::Redelivered => self.redelivered += 1,
             Repeat::Undetermined => self.undetermined += 1,
         }

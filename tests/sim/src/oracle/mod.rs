@@ -2,6 +2,7 @@
 //! straight from contracts §3 and §4. It shares no code and no type with the core.
 
 mod book;
+mod clash;
 mod explain;
 mod fate;
 mod lane;

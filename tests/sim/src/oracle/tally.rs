@@ -35,6 +35,8 @@ pub struct LaneTruth {
     pub first: u64,
     /// Events.
     pub counts: Counts,
+    /// Whether two clients seem to share its name and epoch.
+    pub clash: bool,
     /// Whether a ledger record came.
     pub has_ledger: bool,
 }
@@ -80,6 +82,7 @@ impl Oracle {
                     redelivered: lane.redelivered,
                     undetermined: lane.undetermined,
                 },
+                clash: lane.clash.is_found(),
                 has_ledger: self.books.contains_key(&key),
             }
         };

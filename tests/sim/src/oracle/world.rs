@@ -464,7 +464,7 @@ impl Oracle {
                 (None, Some(_)) => Repeat::Resent,
                 (None, None) => Repeat::Undetermined,
             };
-            lane.repeat(repeat);
+            lane.repeat(n, repeat);
             return Sight::Repeated(repeat);
         }
 

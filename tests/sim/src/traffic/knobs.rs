@@ -40,8 +40,18 @@ pub struct Knobs {
     pub dropped: u64,
     /// A message is stored twice.
     pub resent: u64,
+    /// Two clients of one name and epoch both send a number.
+    pub clash: u64,
+    /// A message is stored twice, and a cut takes one of the two away.
+    pub halved: u64,
     /// A message is part of a transaction.
     pub transaction: u64,
+    /// The answer to a message that was stored comes late.
+    pub slow_answer: u64,
+    /// A number is said to be pending, and others overtake it by more than the grace.
+    pub pending: u64,
+    /// A partition's clock is behind the others'.
+    pub behind: u64,
     /// A producer starts again.
     pub restart: u64,
     /// An epoch is no time.
@@ -103,7 +113,12 @@ impl Knobs {
             overtake: fault(60),
             dropped: fault(40),
             resent: fault(30),
+            clash: fault(100),
+            halved: fault(8),
             transaction: fault(60),
+            slow_answer: fault(90),
+            pending: fault(8),
+            behind: fault(100),
             restart: fault(6),
             odd_epoch: fault(60),
             alien: fault(30),
@@ -136,6 +151,12 @@ impl Knobs {
         knobs.producers = rng.index(3) + 1;
         knobs.views = views;
         knobs.positions = rng.chance(85);
+        // What is pending tells most where its partition's clock is behind the ledger's arrival.
+        if knobs.pending > 0 {
+            knobs.skew = rng.pick(&[5, 30]);
+            knobs.behind = 60;
+            knobs.partitions = 2;
+        }
         knobs
     }
 
@@ -147,6 +168,8 @@ impl Knobs {
             no_watch: 0,
             dropped: 0,
             resent: 0,
+            clash: 0,
+            halved: 0,
             transaction: 0,
             redelivered: 0,
             skipped: 0,

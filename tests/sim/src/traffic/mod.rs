@@ -3,6 +3,7 @@
 
 mod broker;
 mod knobs;
+mod mishaps;
 mod producer;
 mod reader;
 mod scenario;

@@ -6,6 +6,8 @@ use crate::line::Place;
 pub(super) struct Reader {
     pub(super) place: Place,
     pub(super) partition: usize,
+    /// By how many ms its clock is behind.
+    pub(super) behind: u64,
     /// The next position to read.
     pub(super) next: usize,
     /// The highest position read, and one.
@@ -23,4 +25,11 @@ pub(super) struct Reader {
     pub(super) caught_up: Option<(u64, usize)>,
     /// The log as it knows it.
     pub(super) generation: u64,
+}
+
+impl Reader {
+    /// Its own time.
+    pub(super) fn clock(&self, now: u64) -> u64 {
+        now - self.behind
+    }
 }

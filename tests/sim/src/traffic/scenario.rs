@@ -70,20 +70,22 @@ fn generate_with(rng: Rng, knobs: Knobs) -> Scenario {
     Scenario { knobs: world.knobs, lines: world.lines, injected: world.injected }
 }
 
-struct World {
-    rng: Rng,
-    knobs: Knobs,
-    now: u64,
-    broker: Broker,
-    epochs: Vec<u64>,
-    spans: Vec<bool>,
-    ledgers: BTreeMap<LaneKey, Ledger>,
-    silent: Vec<bool>,
-    flights: Vec<Flight>,
-    post: Vec<Entry>,
-    readers: Vec<Reader>,
-    lines: Vec<Line>,
-    injected: Injected,
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) knobs: Knobs,
+    pub(super) now: u64,
+    pub(super) broker: Broker,
+    pub(super) epochs: Vec<u64>,
+    pub(super) spans: Vec<bool>,
+    pub(super) ledgers: BTreeMap<LaneKey, Ledger>,
+    pub(super) silent: Vec<bool>,
+    pub(super) flights: Vec<Flight>,
+    /// Stored, and the answer is on its way.
+    pub(super) answers: Vec<(LaneKey, u64)>,
+    pub(super) post: Vec<Entry>,
+    pub(super) readers: Vec<Reader>,
+    pub(super) lines: Vec<Line>,
+    pub(super) injected: Injected,
 }
 
 impl World {
@@ -92,6 +94,9 @@ impl World {
         let epochs = producers.clone().map(|_| epoch(&mut rng, &knobs, BEGINNING)).collect();
         let spans = producers.clone().map(|_| rng.chance(knobs.span)).collect();
         let silent = producers.map(|_| rng.chance(knobs.silent)).collect();
+        let behind: Vec<u64> = (0..knobs.partitions)
+            .map(|_| if rng.chance(knobs.behind) { rng.below(knobs.skew + 1) } else { 0 })
+            .collect();
         let mut readers = Vec::new();
         for &view in &knobs.views {
             let joins_at =
@@ -102,6 +107,7 @@ impl World {
                 readers.push(Reader {
                     place: Place { view, stream: STREAM, partition: name },
                     partition,
+                    behind: behind[partition],
                     next: 0,
                     reached: 0,
                     deferred: Vec::new(),
@@ -127,6 +133,7 @@ impl World {
             ledgers: BTreeMap::new(),
             silent,
             flights: Vec::new(),
+            answers: Vec::new(),
             post: Vec::new(),
             readers,
             lines: Vec::new(),
@@ -167,6 +174,7 @@ impl World {
         }
         if self.rng.chance(70) {
             self.injected.settled = all_arrives;
+            self.answer();
             for ledger in self.ledgers.values_mut().filter(|ledger| !ledger.silent) {
                 ledger.entry.closed = true;
                 self.post.push(ledger.record(0, self.now));
@@ -192,12 +200,11 @@ impl World {
             self.alien(partition);
             return;
         }
-        let label = if self.spans[who] { SPAN } else { PARTITIONS[partition] };
-        let lane =
-            LaneKey { stream: STREAM, label, producer: PRODUCERS[who], epoch: self.epochs[who] };
+        let lane = self.lane(who, partition);
         let silent = self.silent[who];
         let ledger = self.ledgers.entry(lane).or_insert_with(|| Ledger::new(lane, silent));
-        for _ in 0..self.rng.between(1, 3) {
+        let most = if self.knobs.clash > 0 { 6 } else { 3 };
+        for _ in 0..self.rng.between(1, most) {
             let seq = ledger.take();
             self.injected.taken.insert(lane, seq + 1);
             if self.rng.chance(self.knobs.transaction) {
@@ -207,8 +214,22 @@ impl World {
                 drop_it(&mut self.rng, &mut self.injected, ledger, lane, seq);
             } else {
                 self.flights.push(Flight { lane, seq, partition });
+                if self.rng.chance(self.knobs.clash) {
+                    self.injected.resent += 1;
+                    self.flights.push(Flight { lane, seq, partition });
+                }
             }
         }
+        if self.rng.chance(self.knobs.slow_answer / 2) {
+            self.write_ledger_of(lane);
+            self.deliver_ledger();
+        }
+    }
+
+    /// The lane in which a producer counts what it sends to a partition.
+    pub(super) fn lane(&self, who: usize, partition: usize) -> LaneKey {
+        let label = if self.spans[who] { SPAN } else { PARTITIONS[partition] };
+        LaneKey { stream: STREAM, label, producer: PRODUCERS[who], epoch: self.epochs[who] }
     }
 
     fn alien(&mut self, partition: usize) {
@@ -230,6 +251,10 @@ impl World {
         }
         let overtakes = self.rng.chance(self.knobs.overtake);
         let index = if overtakes { self.rng.index(self.flights.len()) } else { 0 };
+        self.send_at(index);
+    }
+
+    pub(super) fn send_at(&mut self, index: usize) {
         let Flight { lane, seq, partition } = self.flights.remove(index);
         let slots = &mut self.broker.logs[partition].slots;
         slots.push(Slot::Held(Mark::Of(lane, seq)));
@@ -243,9 +268,19 @@ impl World {
             }
         }
         let open = self.broker.transactions.contains_key(&(lane, seq));
-        if let Some(ledger) = self.ledgers.get_mut(&lane)
-            && !open
-        {
+        if open {
+            return;
+        }
+        self.answers.push((lane, seq));
+        if !self.rng.chance(self.knobs.slow_answer) {
+            self.answer();
+        }
+    }
+
+    /// All answers that are on their way arrive.
+    fn answer(&mut self) {
+        for (lane, seq) in std::mem::take(&mut self.answers) {
+            let Some(ledger) = self.ledgers.get_mut(&lane) else { continue };
             ledger.entry.pending.remove(&seq);
             if self.rng.chance(self.knobs.dropped / 2) {
                 // It was written, but the answer was lost.
@@ -344,7 +379,7 @@ impl World {
     }
 
     /// Reads the next record; false at the end.
-    fn read_one(&mut self, index: usize) -> bool {
+    pub(super) fn read_one(&mut self, index: usize) -> bool {
         let knobs = &self.knobs;
         let reader = &mut self.readers[index];
         let log = &self.broker.logs[reader.partition];
@@ -352,7 +387,7 @@ impl World {
         if reader.next < log.begin {
             if knobs.positions && self.rng.chance(90) {
                 let (first, last) = (wide(reader.next), wide(log.begin) - 1);
-                let (place, why, at) = (reader.place, Why::Retention, self.now);
+                let (place, why, at) = (reader.place, Why::Retention, reader.clock(self.now));
                 self.lines.push(Line::Absent { place, first, last, why, at });
             }
             reader.next = log.begin;
@@ -380,8 +415,10 @@ impl World {
         }
         reader.reached = reader.reached.max(reader.next);
         let Some(&slot) = log.slots.get(at_offset) else { return true };
-        let at =
-            if self.rng.chance(knobs.jitter) { self.now - self.rng.below(9) } else { self.now };
+        let mut at = reader.clock(self.now);
+        if self.rng.chance(knobs.jitter) {
+            at -= self.rng.below(9);
+        }
         let mark = match slot {
             Slot::Held(mark) => mark,
             Slot::Gone(why) => {
@@ -438,100 +475,7 @@ impl World {
             return;
         };
         let position = if self.rng.chance(70) { position(&self.knobs, len) } else { None };
-        self.lines.push(Line::End { place: reader.place, position, at });
-    }
-
-    // --- mishaps ---------------------------------------------------------------------------
-
-    fn mishaps(&mut self, step: u64) {
-        if self.rng.chance(self.knobs.restart) {
-            let who = self.rng.index(self.knobs.producers);
-            let before = self.epochs[who];
-            self.epochs[who] = epoch(&mut self.rng, &self.knobs, self.now).max(before + 1);
-        }
-        let index = self.rng.index(self.readers.len());
-        if self.readers[index].watching {
-            self.reader_mishaps(index, step);
-        }
-        let partition = self.rng.index(self.knobs.partitions);
-        let log = &mut self.broker.logs[partition];
-        let held = log.slots.len() - log.begin;
-        if self.knobs.positions && held > 0 {
-            if self.rng.chance(self.knobs.compacted) {
-                let at = log.begin + self.rng.index(held);
-                let whys = [Why::Compacted, Why::Expired, Why::Aborted];
-                let why = if self.rng.chance(90) { Some(self.rng.pick(&whys)) } else { None };
-                if let Slot::Held(_) = log.slots[at] {
-                    log.slots[at] = Slot::Gone(why);
-                }
-            }
-            if self.rng.chance(self.knobs.retention) {
-                log.begin += self.rng.index(held) + 1;
-            }
-            if self.rng.chance(self.knobs.cut) {
-                let position = log.begin + self.rng.index(log.slots.len() - log.begin + 1);
-                self.cut(partition, position);
-            } else if self.rng.chance(self.knobs.anew) {
-                self.anew(partition);
-            }
-        }
-    }
-
-    fn reader_mishaps(&mut self, index: usize, step: u64) {
-        let len = self.broker.logs[self.readers[index].partition].slots.len();
-        let begin = self.broker.logs[self.readers[index].partition].begin;
-        let knobs = &self.knobs;
-        let reader = &mut self.readers[index];
-        if self.rng.chance(knobs.stall) {
-            reader.stalled_until = step + self.rng.between(1, 30);
-        }
-        let says_where = self.rng.chance(70);
-        if self.rng.chance(knobs.resume) && reader.deferred.is_empty() {
-            let back = if self.rng.chance(50) { 0 } else { self.rng.index(4) };
-            reader.next = reader.next.saturating_sub(back).max(begin.min(reader.next));
-            let position = position(knobs, reader.next).filter(|_| says_where);
-            self.lines.push(watch(reader, false, position, self.now));
-        } else if self.rng.chance(knobs.pause) {
-            let jump = self.rng.index(len.saturating_sub(reader.next) + 1);
-            reader.next += jump;
-            reader.deferred.clear();
-            let position = position(knobs, reader.next).filter(|_| says_where);
-            let mut line = watch(reader, false, position, self.now);
-            if let Line::Watch { handover, .. } = &mut line {
-                *handover = reader.place.view != LOG && self.rng.chance(30);
-            }
-            self.lines.push(line);
-        }
-    }
-
-    fn cut(&mut self, partition: usize, at_offset: usize) {
-        let log = &mut self.broker.logs[partition];
-        log.slots.truncate(at_offset);
-        log.generation += 1;
-        for reader in self.readers.iter_mut().filter(|r| r.partition == partition && r.watching) {
-            let tells = self.rng.chance(60) || reader.place.view != LOG;
-            if reader.reached > at_offset && tells {
-                let (place, position) = (reader.place, wide(at_offset));
-                self.lines.push(Line::Cut { place, position, at: self.now });
-            }
-            reader.next = reader.next.min(at_offset);
-            reader.caught_up = None;
-            reader.deferred.retain(|&p| p < at_offset);
-        }
-    }
-
-    fn anew(&mut self, partition: usize) {
-        let log = &mut self.broker.logs[partition];
-        log.slots.clear();
-        log.begin = 0;
-        log.generation += 1;
-        for reader in self.readers.iter_mut().filter(|r| r.partition == partition && r.watching) {
-            reader.next = 0;
-            reader.reached = 0;
-            reader.caught_up = None;
-            reader.deferred.clear();
-            self.lines.push(watch(reader, true, Some(0), self.now));
-        }
+        self.lines.push(Line::End { place: reader.place, position, at: reader.clock(at) });
     }
 }
 
@@ -560,7 +504,7 @@ fn drop_it(rng: &mut Rng, injected: &mut Injected, ledger: &mut Ledger, lane: La
     }
 }
 
-fn epoch(rng: &mut Rng, knobs: &Knobs, now: u64) -> u64 {
+pub(super) fn epoch(rng: &mut Rng, knobs: &Knobs, now: u64) -> u64 {
     if rng.chance(knobs.odd_epoch) {
         rng.pick(&[0, 1, now * 1_000, now.saturating_sub(knobs.skew), now + knobs.skew + 1])
     } else {
@@ -568,15 +512,16 @@ fn epoch(rng: &mut Rng, knobs: &Knobs, now: u64) -> u64 {
     }
 }
 
-fn watch(reader: &Reader, start: bool, position: Option<u64>, at: u64) -> Line {
+pub(super) fn watch(reader: &Reader, start: bool, position: Option<u64>, now: u64) -> Line {
     let Reader { place, committed, ordered, .. } = *reader;
+    let at = reader.clock(now);
     Line::Watch { place, start, position, at, committed, handover: false, ordered }
 }
 
-fn position(knobs: &Knobs, offset: usize) -> Option<u64> {
+pub(super) fn position(knobs: &Knobs, offset: usize) -> Option<u64> {
     knobs.positions.then(|| wide(offset))
 }
 
-fn wide(offset: usize) -> u64 {
+pub(super) fn wide(offset: usize) -> u64 {
     u64::try_from(offset).unwrap_or(u64::MAX)
 }
