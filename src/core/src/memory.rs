@@ -163,6 +163,7 @@ impl CutMemory {
         for run in removed.iter().filter(|run| !run.copy) {
             let last = run.seq + u64::from(run.count) - 1;
             self.without_copies(run.lane, run.seq, last, &mut away.gone);
+            self.promote_copies(run.lane, run.seq, last);
         }
         if position < self.floor {
             away.doubtful = Some(self.floor - position);
@@ -199,6 +200,27 @@ impl CutMemory {
         }
     }
 
+    /// Copies of numbers whose first place is gone take it over.
+    fn promote_copies(&mut self, lane: LaneRef, first: u64, last: u64) {
+        let overlaps = |run: &Run| {
+            run.copy && run.lane == lane && run.seq <= last && run.seq + u64::from(run.count) > first
+        };
+        if !self.runs.iter().any(overlaps) {
+            return;
+        }
+        for run in core::mem::take(&mut self.runs) {
+            if !overlaps(&run) {
+                self.runs.push_back(run);
+                continue;
+            }
+            for offset in 0..run.count {
+                let (seq, position) = (run.seq + u64::from(offset), run.position + u64::from(offset));
+                let copy = !(first..=last).contains(&seq);
+                self.runs.push_back(Run { position, seq, count: 1, copy, ..run });
+            }
+        }
+    }
+
     /// A position below the newest one: reading went back, or leapt. Rare.
     fn note_between(&mut self, position: u64, lane: LaneRef, seq: u64, copy: bool) {
         if position < self.floor {
@@ -228,11 +250,25 @@ impl ReadTimes {
     #[inline]
     pub(crate) fn note(&mut self, position: u64, at: u64) {
         match self.steps.last() {
-            Some(&(first, time)) if time >= at || first >= position => {}
-            _ => {
-                self.steps.push((position, at));
-            }
+            Some(&(first, _)) if first > position => self.note_back(position, at),
+            Some(&(first, time)) if time >= at || first == position => {}
+            _ => self.steps.push((position, at)),
         }
+    }
+
+    /// Reading went back to a position below the newest step.
+    fn note_back(&mut self, position: u64, at: u64) {
+        let index = self.steps.partition_point(|step| step.0 <= position);
+        let held = index.checked_sub(1).map(|before| self.steps[before]);
+        if index < self.thinned || held.is_some_and(|(first, time)| first == position || time == at) {
+            return;
+        }
+        if self.steps[index].0 != position + 1
+            && let Some((_, time)) = held
+        {
+            self.steps.insert(index, (position + 1, time));
+        }
+        self.steps.insert(index, (position, at));
     }
 
     /// The earliest and the latest time at which this position may have been read; equal unless it

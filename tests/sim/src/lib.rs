@@ -10,6 +10,7 @@ pub mod compare;
 pub mod core_side;
 pub mod ground;
 pub mod line;
+pub mod open;
 pub mod oracle;
 pub mod rng;
 pub mod traffic;

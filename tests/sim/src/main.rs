@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use lacuna_sim::open::is_open;
 use lacuna_sim::trial::{account, run_seed};
 
 const USAGE: &str = "usage: lacuna-sim [--seeds N] [--from S] [--seed S] [--trace] [--all]";
@@ -39,7 +40,7 @@ fn main() -> io::Result<ExitCode> {
     };
     // A core that stops is a finding like any other; it is told below.
     std::panic::set_hook(Box::new(|_| {}));
-    let mut failed: u64 = 0;
+    let (mut failed, mut open): (u64, u64) = (0, 0);
     for seed in from..from + seeds {
         let run = run_seed(seed);
         if trace {
@@ -51,6 +52,14 @@ fn main() -> io::Result<ExitCode> {
                 writeln!(out, "{line}")?;
             }
         }
+        if is_open(seed) && !all && seeds > 1 {
+            open += 1;
+            if run.is_ok() {
+                failed += 1;
+                writeln!(out, "seed {seed} no longer differs: take it off the list")?;
+            }
+            continue;
+        }
         if let Err(difference) = run {
             failed += 1;
             writeln!(out, "{}", account(seed, &difference.0, &difference.1))?;
@@ -59,6 +68,6 @@ fn main() -> io::Result<ExitCode> {
             }
         }
     }
-    writeln!(out, "{seeds} seeds from {from}: {failed} differ")?;
+    writeln!(out, "{seeds} seeds from {from}: {failed} differ, {open} known to")?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
