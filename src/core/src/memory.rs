@@ -203,7 +203,10 @@ impl CutMemory {
     /// Copies of numbers whose first place is gone take it over.
     fn promote_copies(&mut self, lane: LaneRef, first: u64, last: u64) {
         let overlaps = |run: &Run| {
-            run.copy && run.lane == lane && run.seq <= last && run.seq + u64::from(run.count) > first
+            run.copy
+                && run.lane == lane
+                && run.seq <= last
+                && run.seq + u64::from(run.count) > first
         };
         if !self.runs.iter().any(overlaps) {
             return;
@@ -214,7 +217,8 @@ impl CutMemory {
                 continue;
             }
             for offset in 0..run.count {
-                let (seq, position) = (run.seq + u64::from(offset), run.position + u64::from(offset));
+                let (seq, position) =
+                    (run.seq + u64::from(offset), run.position + u64::from(offset));
                 let copy = !(first..=last).contains(&seq);
                 self.runs.push_back(Run { position, seq, count: 1, copy, ..run });
             }
@@ -260,7 +264,8 @@ impl ReadTimes {
     fn note_back(&mut self, position: u64, at: u64) {
         let index = self.steps.partition_point(|step| step.0 <= position);
         let held = index.checked_sub(1).map(|before| self.steps[before]);
-        if index < self.thinned || held.is_some_and(|(first, time)| first == position || time == at) {
+        if index < self.thinned || held.is_some_and(|(first, time)| first == position || time == at)
+        {
             return;
         }
         if self.steps[index].0 != position + 1
