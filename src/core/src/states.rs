@@ -164,20 +164,7 @@ impl Cell {
         for old in pieces {
             let mut hole = old;
             change(&mut hole);
-            let mut number = hole.first;
-            loop {
-                let (state, end) = self.state_of(view, lane, &hole, number);
-                let piece = Hole { first: number, last: end, state, ..hole };
-                moved |= state != old.state;
-                let renewed =
-                    (piece.opened, piece.fact, old.state) != (old.opened, old.fact, state);
-                self.enter(view, lane, &piece, Some(old.state), renewed, ctx);
-                extra.gaps.put(piece);
-                if end == hole.last {
-                    break;
-                }
-                number = end + 1;
-            }
+            moved |= self.place_hole(view, lane, &mut extra, (hole, Some(old)), ctx);
         }
         let after = extra.gaps.open_rows(window.0, window.1);
         let held = &mut self.views[view];
@@ -200,22 +187,41 @@ impl Cell {
         }
         let window = (hole.first, hole.last.saturating_add(1));
         let rows = extra.gaps.open_rows(window.0, window.1);
-        let mut number = hole.first;
-        loop {
-            let (state, end) = self.state_of(view, lane, &hole, number);
-            let piece = Hole { first: number, last: end, state, ..hole };
-            self.enter(view, lane, &piece, None, true, ctx);
-            extra.gaps.put(piece);
-            if end == hole.last {
-                break;
-            }
-            number = end + 1;
-        }
+        self.place_hole(view, lane, &mut extra, (hole, None), ctx);
         let after = extra.gaps.open_rows(window.0, window.1);
         let held = &mut self.views[view];
         held.totals.open_gaps = held.totals.open_gaps + after - rows;
         held.lanes[lane].extra = Some(extra);
         self.follow(view, lane, hole.first, hole.last, ctx);
+    }
+
+    /// Puts a hole in its place, in as many pieces as it has states, and counts each piece's way
+    /// from what it was before; `None`: it had no state. Whether any state moved.
+    fn place_hole(
+        &mut self,
+        view: usize,
+        lane: usize,
+        extra: &mut Extra,
+        (hole, old): (Hole, Option<Hole>),
+        ctx: &mut Context,
+    ) -> bool {
+        let mut moved = false;
+        let mut number = hole.first;
+        loop {
+            let (state, end) = self.state_of(view, lane, &hole, number);
+            let piece = Hole { first: number, last: end, state, ..hole };
+            let renewed = old.is_none_or(|old| {
+                (piece.opened, piece.fact, piece.state) != (old.opened, old.fact, old.state)
+            });
+            let from = old.map(|old| old.state);
+            moved |= from != Some(state);
+            self.enter(view, lane, &piece, from, renewed, ctx);
+            extra.gaps.put(piece);
+            if end == hole.last {
+                return moved;
+            }
+            number = end + 1;
+        }
     }
 
     /// The same for a hole above all others that has one state: no ledger speaks of it.
