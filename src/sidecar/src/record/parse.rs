@@ -307,8 +307,8 @@ impl RawLedger {
         if let Some(version @ (0 | 2..)) = self.v {
             return Err(LineError::Version(version));
         }
-        let epoch = stamp::parse_epoch(self.epoch.as_bytes())
-            .ok_or(LineError::Epoch(self.epoch))?;
+        let epoch =
+            stamp::parse_epoch(self.epoch.as_bytes()).ok_or(LineError::Epoch(self.epoch))?;
         let ledger = Ledger {
             producer: self.producer,
             stream: self.stream,
