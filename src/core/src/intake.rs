@@ -238,6 +238,7 @@ impl Checker {
             position: message.position.unwrap_or(NONE),
             at: message.at,
             time: message.time.unwrap_or(NONE),
+            clock: own.views[view].now(),
             opened,
             again,
             redelivered: message.redelivered,

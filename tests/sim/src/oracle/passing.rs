@@ -111,7 +111,7 @@ impl Oracle {
     /// Lane `*`: notes when the last partition has become past a gap.
     pub(super) fn mark_past(&mut self, place: Place) {
         let eyes = &self.views[&(place.view, place.stream)];
-        let clock = eyes.parts[&place.partition].clock;
+        let clock = eyes.latest();
         let mut past: Vec<(LaneKey, u64, bool)> = Vec::new();
         for (&key, lane) in eyes.lanes.iter().filter(|(key, _)| key.label == SPAN) {
             for (&n, gap) in &lane.gaps {

@@ -4,7 +4,7 @@ use super::fate::{Fate, Unsure};
 use super::lane::{Base, Copy, Gap, Lane, Repeat};
 use super::part::Read;
 use super::world::Oracle;
-use crate::line::{LOG, LaneKey, Mark, Name, Place};
+use crate::line::{LOG, LaneKey, Mark, Name, Place, SPAN};
 
 /// What a message turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Oracle {
         again: bool,
     ) -> Sight {
         let clock = self.place(place).clock;
-        let since = self.place(place).watch.as_ref().map_or(0, |w| w.since);
+        let since = self.last_begun(place, key);
         let grace = self.grace;
         let was = self.fate(place.view, key, n);
         let waiting =
@@ -159,6 +159,13 @@ impl Oracle {
         }
         self.explain(place, key);
         sight
+    }
+
+    /// When the lane's partition began to be watched; lane `*`: the last one of them that joined.
+    fn last_begun(&self, place: Place, key: LaneKey) -> u64 {
+        let Some(eyes) = self.views.get(&(place.view, place.stream)) else { return 0 };
+        let watches = eyes.parts_of(key).filter_map(|part| part.watch.as_ref());
+        watches.filter(|w| key.label != SPAN || !w.start).map(|w| w.since).max().unwrap_or(0)
     }
 
     /// Groups in whose view the number waits for what the log has just shown.

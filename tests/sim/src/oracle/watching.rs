@@ -66,6 +66,7 @@ impl Oracle {
             if self.fate(place.view, key, n) == Some(Fate::Missing)
                 && let Some(gap) = self.lane_mut(place, key).gaps.get_mut(&n)
             {
+                gap.judged = false;
                 gap.restart(gap.opened.max(opened));
             }
         }

@@ -23,6 +23,11 @@ impl View {
             .filter(move |(name, _)| key.label == SPAN || key.label == **name)
             .map(|(_, part)| part)
     }
+
+    /// The furthest clock of its partitions: lane `*` goes by it.
+    pub(super) fn latest(&self) -> u64 {
+        self.parts.values().map(|part| part.clock).max().unwrap_or(0)
+    }
 }
 
 /// The plain truth.
