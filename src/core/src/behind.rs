@@ -24,9 +24,12 @@ impl Cell {
                 self.edit(group, lane, (seq, seq), ctx, |hole| {
                     if matches!(hole.state, State::Missing | State::LostInLog) {
                         hole.opened = hole.opened.max(now);
-                        hole.fact = hole.fact.with_judged(false, false);
+                        hole.fact = hole.fact.with_judged(false, false).with_past(false);
                     }
                 });
+                if self.span {
+                    self.pass(group, Some(lane), ctx);
+                }
             }
         }
     }

@@ -260,9 +260,7 @@ impl Checker {
     }
 
     pub(crate) fn cut_at(&mut self, cell: u32, view: usize, position: u64, at: u64) {
-        let gone = self.cells[cell as usize].cut(view, position);
-        let place = self.cells[cell as usize].place(view, 0);
-        self.ctx.unplace(place.cell, place.view, position);
+        let gone = self.cells[cell as usize].cut(view, position, &mut self.ctx);
         let span = self.span_of(cell);
         for gone in gone {
             let home = if gone.lane.span() { span } else { Some(cell as usize) };

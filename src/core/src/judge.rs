@@ -254,7 +254,8 @@ impl Cell {
             Some(_) => position(before),
             None => held.positions.below(),
         };
-        if before.is_some() && low.is_none() {
+        if before.is_some() && low.is_none() || before.is_none() && low >= Some(high) {
+            // Below the lane's first number stands nothing that was read in this watch.
             return;
         }
         // A number that came late stands behind its upper neighbour.

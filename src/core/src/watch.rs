@@ -236,7 +236,7 @@ impl Cell {
         held.clock = held.clock.max(Some(at));
         held.last_end = held.last_end.max(Some(at));
         if let Some(position) = position {
-            held.end_position = Some(position);
+            held.end_position = held.end_position.max(Some(position));
             held.positions.end(position);
         }
         while self.run_due(view, usize::MAX, ctx) {}

@@ -105,8 +105,11 @@ impl Part {
         self.reads.split_off(&position);
         self.passed.split_off(&position);
         self.named.split_off(&position);
-        self.frontier = self.frontier.map(|f| f.min(position));
         self.end_position = self.end_position.map(|e| e.min(position));
+        if self.frontier.is_some_and(|frontier| frontier > position) {
+            let last = self.reads.keys().chain(&self.passed).max();
+            self.frontier = self.end_position.max(last.map(|last| last + 1));
+        }
         if let Some(watch) = &mut self.watch {
             watch.begin = watch.begin.map(|begin| begin.min(position));
         }

@@ -43,6 +43,9 @@ impl Oracle {
                     gap.past = None;
                 }
             }
+            if self.views[&at].parts.contains_key(&key.label) {
+                self.explain(Place { view: at.0, stream: at.1, partition: key.label }, key);
+            }
         }
     }
 
