@@ -199,9 +199,11 @@ impl Checker {
     fn read_position(&mut self, cell: u32, view: usize, position: u64) {
         let held = &mut self.cells[cell as usize].views[view];
         let now = held.now();
+        // Read again, it keeps the time at which it was read first.
+        let first_time = held.is_log && !held.positions.observed.contains(position);
         held.positions.read(position);
         held.positions.bound();
-        if held.is_log {
+        if first_time {
             held.positions.times.note(position, now);
             held.positions.times.bound(self.ctx.steps_each);
         }

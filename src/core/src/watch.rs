@@ -182,8 +182,9 @@ impl Cell {
             let lane = span.lane as usize;
             self.edit(view, lane, (span.first, span.last), ctx, |hole| {
                 if hole.state == State::Missing && !broken(Mutant::StallCounted) {
+                    let past = hole.fact.past() && hole.opened > from;
                     hole.opened = hole.opened.max(from);
-                    hole.fact = hole.fact.with_judged(false, false).with_past(false);
+                    hole.fact = hole.fact.with_judged(false, false).with_past(past);
                 }
             });
             let extra = self.views[view].lane(lane).and_then(|held| held.extra.as_ref());

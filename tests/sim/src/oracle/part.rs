@@ -10,6 +10,8 @@ pub(super) struct Watch {
     /// All of it was watched, since this `since`.
     pub(super) start: bool,
     pub(super) since: u64,
+    /// It is not the first one.
+    pub(super) again: bool,
     /// It was paused once.
     pub(super) paused: bool,
     /// Where reading began.

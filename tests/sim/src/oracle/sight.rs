@@ -104,7 +104,7 @@ impl Oracle {
         again: bool,
     ) -> Sight {
         let clock = self.place(place).clock;
-        let since = self.last_begun(place, key);
+        let (since, broken) = self.last_break(place, key);
         let grace = self.grace;
         let was = self.fate(place.view, key, n);
         let waiting =
@@ -134,7 +134,7 @@ impl Oracle {
 
         let highest = lane.highest;
         if highest.is_none_or(|h| n > h) {
-            lane.rise(n, base, clock, since + grace);
+            lane.rise(n, base, clock, (since + grace, broken));
         }
         let gap = lane.gaps.remove(&n);
         lane.copies.entry(n).or_default().push(copy);
@@ -154,18 +154,25 @@ impl Oracle {
             let group = Place { view, ..place };
             if let Some(gap) = self.lane_mut(group, key).gaps.get_mut(&n) {
                 gap.judged = false;
+                gap.past = None;
                 gap.restart(clock);
             }
+            self.mark_past(group);
         }
         self.explain(place, key);
         sight
     }
 
-    /// When the lane's partition began to be watched; lane `*`: the last one of them that joined.
-    fn last_begun(&self, place: Place, key: LaneKey) -> u64 {
-        let Some(eyes) = self.views.get(&(place.view, place.stream)) else { return 0 };
+    /// When the lane's partition began to be watched, and why what was before is unknown; lane `*`:
+    /// the last one of them that joined or was paused.
+    fn last_break(&self, place: Place, key: LaneKey) -> (u64, Unsure) {
+        let eyes = &self.views[&(place.view, place.stream)];
         let watches = eyes.parts_of(key).filter_map(|part| part.watch.as_ref());
-        watches.filter(|w| key.label != SPAN || !w.start).map(|w| w.since).max().unwrap_or(0)
+        watches
+            .filter(|w| key.label != SPAN || !w.start || w.again)
+            .map(|w| (w.since, if w.again { Unsure::Paused } else { Unsure::Joined }))
+            .max()
+            .unwrap_or((0, Unsure::Joined))
     }
 
     /// Groups in whose view the number waits for what the log has just shown.
@@ -183,7 +190,7 @@ impl Oracle {
 
 impl Lane {
     /// A number above all observed: gaps open below it.
-    fn rise(&mut self, n: u64, base: Base, clock: u64, first_grace: u64) {
+    fn rise(&mut self, n: u64, base: Base, clock: u64, first_grace: (u64, Unsure)) {
         let first_sight = self.highest.is_none();
         let mut unsure = self.blind;
         if first_sight {
@@ -196,8 +203,8 @@ impl Lane {
             };
             // A lane that is expected from 0 is expected whole, unless a pause lies between.
             unsure = joined.or(unsure);
-            if let Some(joined) = joined {
-                self.tender.get_or_insert((first_grace, joined));
+            if joined.is_some() {
+                self.tender.get_or_insert(first_grace);
             }
         }
         // Now there is footing: what the ledger says above it can be judged.

@@ -38,8 +38,15 @@ impl Oracle {
     ) {
         let start = start && position.is_none_or(|p| p == 0);
         let part = self.place(place);
-        part.watch =
-            Some(Watch { start, since: at, paused: false, begin: position, committed, ordered });
+        part.watch = Some(Watch {
+            start,
+            again: false,
+            since: at,
+            paused: false,
+            begin: position,
+            committed,
+            ordered,
+        });
         part.run = position;
         if !start {
             self.blind(place, at, Unsure::Joined, true);
@@ -90,6 +97,7 @@ impl Oracle {
         if let Some(watch) = &mut part.watch {
             (watch.start, watch.since, watch.begin) = (anew, at, position);
             watch.paused = !anew;
+            watch.again = true;
         }
     }
 
