@@ -85,7 +85,8 @@ impl Cell {
         if extent <= highest {
             let (first, last) = (extent, highest);
             let (fact, state) = (Fact::default(), State::Missing);
-            self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
+            let opened = if self.span { self.views[view].now() } else { at };
+            self.open(view, lane, Hole { first, last, opened, fact, state }, ctx);
         }
         self.remember_tail(view, lane, at, ctx);
         for (first, last) in behind {

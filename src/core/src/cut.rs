@@ -103,7 +103,7 @@ impl Cell {
     }
 
     /// Takes numbers back that were seen.
-    pub(crate) fn unsee(&mut self, view: usize, gone: &Gone, at: u64, ctx: &mut Context) {
+    pub(crate) fn unsee(&mut self, view: usize, gone: &Gone, opened: u64, ctx: &mut Context) {
         if broken(Mutant::CutUnread) {
             return;
         }
@@ -129,7 +129,6 @@ impl Cell {
         if from <= last {
             seen.push((from, last));
         }
-        let opened = self.views[view].now().max(at);
         for (first, last) in seen {
             let count = last - first + 1;
             let held = &mut self.views[view];

@@ -263,11 +263,12 @@ impl Checker {
 
     pub(crate) fn cut_at(&mut self, cell: u32, view: usize, position: u64, at: u64) {
         let gone = self.cells[cell as usize].cut(view, position, &mut self.ctx);
+        let opened = self.cells[cell as usize].views[view].now().max(at);
         let span = self.span_of(cell);
         for gone in gone {
             let home = if gone.lane.span() { span } else { Some(cell as usize) };
             if let Some(home) = home {
-                self.cells[home].unsee(view, &gone, at, &mut self.ctx);
+                self.cells[home].unsee(view, &gone, opened, &mut self.ctx);
                 if gone.lane.span() {
                     self.cells[home].pass(view, Some(gone.lane.index()), &mut self.ctx);
                 }

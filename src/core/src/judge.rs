@@ -169,12 +169,13 @@ impl Cell {
                 return Judgement::Waits;
             }
         }
+        let since = hole.opened.max(pending.unwrap_or(0));
         let progressed = if held.unordered && !broken(Mutant::UnorderedJudged) {
-            end_after(hole.opened.saturating_add(self.grace))
+            end_after(since.saturating_add(self.grace))
         } else if self.span {
             hole.fact.past()
         } else {
-            !tail || end_after(hole.opened) || broken(Mutant::TailUnread)
+            !tail || end_after(since) || broken(Mutant::TailUnread)
         };
         if progressed { Judgement::Lost } else { Judgement::Waits }
     }

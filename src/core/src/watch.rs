@@ -180,10 +180,12 @@ impl Cell {
     pub(crate) fn go_on(&mut self, view: usize, from: u64, ctx: &mut Context) {
         for span in self.views[view].drain_missing() {
             let lane = span.lane as usize;
+            // Partitions of lane `*` that would be past these numbers now are so still.
+            let below = if self.span { self.past_below(view, lane, from) } else { 0 };
             self.edit(view, lane, (span.first, span.last), ctx, |hole| {
                 if hole.state == State::Missing && !broken(Mutant::StallCounted) {
-                    let past = hole.fact.past() && hole.opened > from;
                     hole.opened = hole.opened.max(from);
+                    let past = hole.fact.past() && hole.last < below;
                     hole.fact = hole.fact.with_judged(false, false).with_past(past);
                 }
             });
@@ -242,7 +244,7 @@ impl Cell {
         }
         while self.run_due(view, usize::MAX, ctx) {}
         self.look_again(view, ctx);
-        if position.is_some() && self.views[view].positions.names_any() {
+        if self.views[view].positions.names_any() {
             self.explain_all(view, ctx);
         }
         if Some(view) == self.log {

@@ -155,7 +155,7 @@ impl Oracle {
             if let Some(gap) = self.lane_mut(group, key).gaps.get_mut(&n) {
                 gap.judged = false;
                 gap.past = None;
-                gap.restart(clock);
+                gap.restart(gap.opened.max(clock));
             }
             self.mark_past(group);
         }
