@@ -104,10 +104,10 @@ impl Cell {
 
     /// Why a gap that opens now in this lane proves nothing: it may have passed just before the
     /// view joined, or while it was paused.
-    pub(crate) fn unproven(&self, view: usize, lane: usize) -> Option<Reason> {
+    pub(crate) fn unproven(&self, view: usize, lane: usize, clock: u64) -> Option<Reason> {
         let held = &self.views[view];
         let (since, reason) = held.broken.filter(|_| !broken(Mutant::FirstGraceJudged))?;
-        let within = held.now() <= since.saturating_add(self.grace);
+        let within = clock <= since.saturating_add(self.grace);
         (within && held.lanes[lane].broken()).then_some(reason)
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::cell::Cell;
-use crate::context::{Context, Place};
+use crate::context::Context;
 use crate::hole::{Fact, Hole};
 use crate::lane::{LaneRef, NONE};
 use crate::mutants::{Mutant, broken};
@@ -67,14 +67,17 @@ impl Cell {
         held.entered.log_cuts += 1;
         let away = held.positions.memory.cut(position);
         for &(lane, seq, elsewhere) in away.moved.iter().filter(|moved| !moved.0.span()) {
-            if let Some(held) = held.lanes.get_mut(lane.index())
-                && held.next == seq + 1
-                && held.last_position == NONE
+            let lane = lane.index();
+            if let Some(state) = self.views[view].lanes.get_mut(lane)
+                && state.next == seq + 1
+                && state.last_position == NONE
             {
-                held.last_position = elsewhere;
+                state.last_position = elsewhere;
             }
-            let lane = u32::try_from(lane.index()).unwrap_or(u32::MAX);
-            ctx.place_again(Place { lane, ..place }, seq, elsewhere);
+            ctx.place_again(self.place(view, lane), seq, elsewhere);
+            for beside in [seq.checked_sub(1), Some(seq + 1)].into_iter().flatten() {
+                self.explain(view, lane, beside, ctx);
+            }
         }
         let named =
             away.gone.iter().map(|&(lane, first, last)| Gone { lane, first, last, reason: None });

@@ -80,7 +80,7 @@ impl Cell {
         let state = &held.lanes[lane];
         let (next, extent) = (state.next, state.extent());
         let before = state.near(self.index);
-        let proves_nothing = self.unproven(view, lane);
+        let proves_nothing = self.unproven(view, lane, read.clock);
         let mut verdict = Verdict::New;
         if extent > read.seq
             && let Some(hole) = self.take_one(view, lane, read.seq)
@@ -182,6 +182,7 @@ impl Cell {
         }
         ctx.split(self.place(view, lane), read.near());
         if self.views[view].positions.names_any() {
+            ctx.place_again(self.place(view, lane), read.seq, read.position);
             for beside in [read.seq.checked_sub(1), Some(read.seq + 1)].into_iter().flatten() {
                 self.explain(view, lane, beside, ctx);
             }

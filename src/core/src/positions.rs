@@ -46,8 +46,8 @@ impl Positions {
     /// All below `end` counts as read.
     pub(crate) fn end(&mut self, end: u64) {
         let from = self.run.unwrap_or(end);
-        if let Some(last) = end.checked_sub(1) {
-            self.covered.insert(from.min(last), last);
+        if from < end {
+            self.covered.insert(from, end - 1);
         }
         self.run = Some(from.max(end));
         self.begin.get_or_insert(end);

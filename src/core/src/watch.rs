@@ -142,7 +142,7 @@ impl Cell {
         held.undecided = None;
         let positions = &mut held.positions;
         let next = positions.highest().map(|highest| highest.saturating_add(1));
-        let goes_on = next.max(positions.begin);
+        let goes_on = next.max(positions.begin).max(held.end_position);
         positions.run = Some(position);
         let unbroken =
             goes_on.is_some_and(|next| position <= next) && !broken(Mutant::EveryWatchPauses);
@@ -210,11 +210,14 @@ impl Cell {
         held.start_open = false;
         held.breaks += 1;
         held.paused = true;
-        held.broken = Some((at, Reason::Paused));
+        // Lane `*` is paused by any of its partitions, whose clocks are their own.
+        let earlier = held.broken.filter(|_| held.watched.is_none());
+        held.broken = earlier.max(Some((at, Reason::Paused)));
         if held.watched.is_some() {
             held.watched = Some(Watched { from_start: false, since: at });
         }
         held.positions.run = None;
+        held.positions.begin = None;
         Watching::Paused
     }
 

@@ -77,15 +77,14 @@ fn cause(lane: &Lane, part: &Part, partition: Name, run: &[u64], wanted: usize) 
     }
     // A number that came late stands behind its upper neighbour.
     let between = if low > high { high + 1..low - 1 } else { low..high };
-    let covered = |p: u64| {
-        part.reads.contains_key(&p) || part.passed.contains(&p) || part.named.contains_key(&p)
-    };
+    let covered =
+        |p: u64| part.reads.contains_key(&p) || part.passed.contains(&p) || part.is_named(p);
     if !between.clone().all(covered) {
         return None;
     }
-    let kinds: BTreeSet<Why> = part.named.values().copied().collect();
+    let kinds: BTreeSet<Why> = part.named.iter().map(|named| named.1).collect();
     kinds.into_iter().find(|&why| {
-        let named = between.clone().filter(|p| part.named.get(p) == Some(&why)).count();
+        let named = between.clone().filter(|p| part.named.contains(&(*p, why))).count();
         named > 0 && named >= wanted
     })
 }

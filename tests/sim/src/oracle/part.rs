@@ -51,7 +51,7 @@ pub(super) struct Part {
     pub(super) reads: BTreeMap<u64, Read>,
     /// Read without a record there: passed over in one forward run, or below an end.
     pub(super) passed: BTreeSet<u64>,
-    pub(super) named: BTreeMap<u64, Why>,
+    pub(super) named: BTreeSet<(u64, Why)>,
     /// Where the present run goes on.
     pub(super) run: Option<u64>,
     /// One above the highest position read and not cut.
@@ -102,11 +102,16 @@ impl Part {
         self.end_position = self.end_position.max(Some(end));
     }
 
+    /// Whether anyone said why it holds nothing.
+    pub(super) fn is_named(&self, position: u64) -> bool {
+        self.named.iter().any(|named| named.0 == position)
+    }
+
     /// What stood at or above is gone.
     pub(super) fn cut(&mut self, position: u64) {
         self.reads.split_off(&position);
         self.passed.split_off(&position);
-        self.named.split_off(&position);
+        self.named.retain(|named| named.0 < position);
         self.end_position = self.end_position.map(|e| e.min(position));
         if self.frontier.is_some_and(|frontier| frontier > position) {
             let last = self.reads.keys().chain(&self.passed).max();

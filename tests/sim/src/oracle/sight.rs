@@ -204,7 +204,7 @@ impl Lane {
             // A lane that is expected from 0 is expected whole, unless a pause lies between.
             unsure = joined.or(unsure);
             if joined.is_some() {
-                self.tender.get_or_insert(first_grace);
+                self.tender = self.tender.max(Some(first_grace));
             }
         }
         // Now there is footing: what the ledger says above it can be judged.

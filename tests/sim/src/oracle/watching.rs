@@ -119,7 +119,9 @@ impl Oracle {
             let here = key.label == place.partition && !only_span;
             if here || key.label == SPAN {
                 lane.blind = Some(unsure);
-                lane.tender = Some((until, unsure));
+                // Lane `*` is joined and paused by each of its partitions, whose clocks are their own.
+                let earlier = lane.tender.filter(|_| key.label == SPAN);
+                lane.tender = earlier.max(Some((until, unsure)));
             }
         }
     }
@@ -148,5 +150,6 @@ impl Oracle {
             }
         }
         self.mark_past(place);
+        self.explain_all(place);
     }
 }
