@@ -28,10 +28,17 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the sidecar
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Show the whole path on an embedded broker with injected faults
+    ///
+    /// The exit code is 0 only if what was found is what was injected.
     Demo(DemoArgs),
     /// Judge recorded observations
+    ///
+    /// The end of the input is no end of reading: what nothing later lets be judged stays missing,
+    /// unless the recording is said to be whole.
+    #[command(after_help = EXIT_CODES)]
     Check(CheckArgs),
     /// Judge a range of a real topic once
     #[command(subcommand)]
@@ -62,13 +69,13 @@ pub struct RunArgs {
 /// Flags that go before file and environment.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Overrides {
-    /// Where HTTP listens
+    /// Where HTTP listens, if not as configured (127.0.0.1:7117)
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// How long a number may be missing before it is judged
+    /// How long a number may be missing before it is judged, if not as configured (10s)
     #[arg(long, value_name = "DURATION")]
     pub grace: Option<Millis>,
-    /// How far clocks may be apart
+    /// How far clocks may be apart, if not as configured (5s)
     #[arg(long, value_name = "DURATION")]
     pub clock_skew: Option<Millis>,
 }
@@ -89,7 +96,7 @@ pub struct RunKafkaArgs {
     /// A topic, or a pattern that begins with ^; may be given several times
     #[arg(long = "topic", value_name = "TOPIC", required = true)]
     pub topics: Vec<String>,
-    /// Where reading begins: beginning, end, or an RFC 3339 time
+    /// Where reading begins: beginning, end, or an RFC 3339 time; default: the end
     #[arg(long, value_name = "WHERE")]
     pub from: Option<String>,
     /// Overrides of the defaults.
@@ -127,7 +134,7 @@ pub struct CheckArgs {
     /// How far clocks may be apart
     #[arg(long, value_name = "DURATION", default_value = "5s")]
     pub clock_skew: Millis,
-    /// The recording is whole: an end of every watched partition, every grace over
+    /// The recording is whole: an end of every watched partition, and every grace over
     #[arg(long)]
     pub complete: bool,
 }
@@ -169,10 +176,10 @@ pub enum Gaps {
 /// `lacuna demo`.
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// What is injected where follows from this number
+    /// What is injected where follows from this number; default: the clock
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// How many messages the producers send
+    /// How many messages the producers send; default: 60000
     #[arg(long, value_name = "N")]
     pub messages: Option<u64>,
     /// How the result is written
@@ -193,6 +200,7 @@ pub enum AuditCommand {
     ///
     /// Each partition's end is asked for once. What went missing within the last grace before it
     /// stays missing, and so does a gap of lane `*` that a partition is past by that end alone.
+    #[command(after_help = EXIT_CODES)]
     Kafka(AuditKafkaArgs),
 }
 

@@ -215,7 +215,7 @@ fn numbers(
     equal(&format!("{at}: rows"), &found, &wanted)
 }
 
-fn plain_state(state: State) -> Option<Fate> {
+pub(crate) fn plain_state(state: State) -> Option<Fate> {
     Some(match state {
         State::Missing => Fate::Missing,
         State::Lost(CoreStage::Produce) => Fate::Lost(Stage::Produce),

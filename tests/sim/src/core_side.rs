@@ -70,6 +70,15 @@ pub fn apply(checker: &mut Checker, line: &Line) -> Result<Option<Verdict>, Stri
     Ok(None)
 }
 
+/// Hands over a ledger record that came at this time.
+///
+/// # Errors
+///
+/// What the core refuses, in its own words.
+pub fn ledger(checker: &mut Checker, entry: &Entry, at: u64) -> Result<(), String> {
+    checker.ledger(&record(entry), Some(at)).map_err(|error| error.to_string())
+}
+
 fn partition(checker: &mut Checker, place: &Place) -> Result<PartitionId, String> {
     checker
         .partition(place.view, place.stream, place.partition)

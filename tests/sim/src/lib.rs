@@ -13,5 +13,6 @@ pub mod line;
 pub mod open;
 pub mod oracle;
 pub mod rng;
+pub mod stages;
 pub mod traffic;
 pub mod trial;

@@ -1,14 +1,23 @@
-//! `lacuna-sim --seeds N`, or `--seed S [--trace]` for one.
+//! `lacuna-sim --seeds N`, or `--seed S [--trace]` for one; `--family stages` for histories told in
+//! every order.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use lacuna_sim::open::is_open;
+use lacuna_sim::open::{is_open, is_open_history};
+use lacuna_sim::stages;
 use lacuna_sim::trial::{account, run_seed};
 
-const USAGE: &str = "usage: lacuna-sim [--seeds N] [--from S] [--seed S] [--trace] [--all]";
+const USAGE: &str = "usage: lacuna-sim [--family traffic|stages] [--seeds N] [--from S] [--seed S] [--trace] [--all]";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Traffic,
+    Stages,
+}
 
 struct Arguments {
+    family: Family,
     from: u64,
     seeds: u64,
     trace: bool,
@@ -16,7 +25,8 @@ struct Arguments {
 }
 
 fn arguments() -> Option<Arguments> {
-    let mut given = Arguments { from: 0, seeds: 10_000, trace: false, all: false };
+    let mut given =
+        Arguments { family: Family::Traffic, from: 0, seeds: 10_000, trace: false, all: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next()?.parse::<u64>().ok();
@@ -26,6 +36,13 @@ fn arguments() -> Option<Arguments> {
             "--seed" => (given.from, given.seeds) = (number()?, 1),
             "--trace" => given.trace = true,
             "--all" => given.all = true,
+            "--family" => {
+                given.family = match words.next()?.as_str() {
+                    "traffic" => Family::Traffic,
+                    "stages" => Family::Stages,
+                    _ => return None,
+                }
+            }
             _ => return None,
         }
     }
@@ -34,12 +51,44 @@ fn arguments() -> Option<Arguments> {
 
 fn main() -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
-    let Some(Arguments { from, seeds, trace, all }) = arguments() else {
+    let Some(given) = arguments() else {
         writeln!(out, "{USAGE}")?;
         return Ok(ExitCode::from(64));
     };
     // A core that stops is a finding like any other; it is told below.
     std::panic::set_hook(Box::new(|_| {}));
+    match given.family {
+        Family::Traffic => traffic(&mut out, &given),
+        Family::Stages => every_order(&mut out, &given),
+    }
+}
+
+fn every_order(out: &mut impl Write, given: &Arguments) -> io::Result<ExitCode> {
+    let &Arguments { from, seeds, all, .. } = given;
+    let (mut failed, mut open): (u64, u64) = (0, 0);
+    for seed in from..from + seeds {
+        let run = stages::run_seed(seed);
+        if is_open_history(seed) && !all && seeds > 1 {
+            open += 1;
+            if run.is_ok() {
+                failed += 1;
+                writeln!(out, "history {seed} no longer differs: take it off the list")?;
+            }
+            continue;
+        }
+        let Err(difference) = run else { continue };
+        failed += 1;
+        writeln!(out, "{}", stages::account(seed, &difference.0, &difference.1))?;
+        if !all {
+            break;
+        }
+    }
+    writeln!(out, "{seeds} histories from {from}: {failed} differ, {open} known to")?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn traffic(out: &mut impl Write, given: &Arguments) -> io::Result<ExitCode> {
+    let &Arguments { from, seeds, trace, all, .. } = given;
     let (mut failed, mut open): (u64, u64) = (0, 0);
     for seed in from..from + seeds {
         let run = run_seed(seed);

@@ -52,7 +52,7 @@ pub fn run(lines: &[Line], grace: u64, skew: u64, every: usize) -> Result<(), Fa
     }
 }
 
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
         .cloned()
