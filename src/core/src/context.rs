@@ -165,6 +165,20 @@ impl Context {
         }
     }
 
+    /// Numbers that a cut took away are nobody's neighbours.
+    pub(crate) fn forget_near(&mut self, place: Place, first: u64, last: u64) {
+        // An interval's lower neighbour is the number below its key, its upper one follows it.
+        let reach = (place, first.saturating_sub(1))..=(place, last.saturating_add(1));
+        let below = self.evidence.range(..(place, first)).next_back().map(|(key, _)| *key);
+        let keys = self.evidence.range(reach).map(|(key, _)| *key);
+        for key in keys.chain(below.filter(|key| key.0 == place)).collect::<Vec<_>>() {
+            let Some(evidence) = self.evidence.get_mut(&key) else { continue };
+            for near in [&mut evidence.before, &mut evidence.after] {
+                *near = near.filter(|near| !(first..=last).contains(&near.seq));
+            }
+        }
+    }
+
     /// A neighbour whose position was taken back stands elsewhere too.
     pub(crate) fn place_again(&mut self, place: Place, seq: u64, position: u64) {
         for beside in [seq.checked_sub(1), Some(seq + 1)].into_iter().flatten() {

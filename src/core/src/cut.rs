@@ -137,6 +137,7 @@ impl Cell {
             let held = &mut self.views[view];
             held.totals.seen -= count;
             held.lanes[lane].extra().gone += count;
+            ctx.forget_near(self.place(view, lane), first, last);
             let fact = Fact::default().with_unknown(gone.reason);
             self.open(view, lane, Hole { first, last, opened, fact, state: State::Missing }, ctx);
         }

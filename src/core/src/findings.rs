@@ -158,6 +158,7 @@ impl Checker {
     fn gap_row(&self, place: Place, first: u64, last: u64, opened: u64) -> GapRow {
         let named = self.named(place);
         let evidence = self.ctx.evidence(place, first).map(|(_, evidence)| *evidence);
+        let upper = self.ctx.evidence(place, last).map(|(_, evidence)| *evidence);
         let since = opened;
         let id = named.digest(first);
         GapRow {
@@ -173,7 +174,7 @@ impl Checker {
             last,
             state: None,
             before: evidence.and_then(|evidence| self.neighbour(evidence.before?)),
-            after: evidence.and_then(|evidence| self.neighbour(evidence.after?)),
+            after: upper.and_then(|evidence| self.neighbour(evidence.after?)),
             says: None,
             seen_in: Vec::new(),
             since,

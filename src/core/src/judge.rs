@@ -217,6 +217,7 @@ impl Cell {
         let low = match state.near(self.index) {
             Some(near) if near.position == NONE => return,
             Some(near) => Some(near.position),
+            None if state.seen() => return,
             None => held.positions.below(),
         };
         // An end that was asked for before the neighbour came says nothing.
@@ -247,7 +248,7 @@ impl Cell {
         };
         let held = &self.views[view];
         let position = |near: Option<Near>| near.map(|near| near.position).filter(|&p| p != NONE);
-        if after.is_none() {
+        if after.is_none() && first >= held.lanes[lane].next {
             return self.explain_tail(view, lane, ctx);
         }
         let Some(high) = position(after) else { return };
@@ -255,8 +256,9 @@ impl Cell {
             Some(_) => position(before),
             None => held.positions.below(),
         };
-        if before.is_some() && low.is_none() || before.is_none() && low >= Some(high) {
-            // Below the lane's first number stands nothing that was read in this watch.
+        // A neighbour may be forgotten, and below a lane's first number what was read may lie above.
+        let unknown = if before.is_some() { low.is_none() } else { first > 0 || low >= Some(high) };
+        if unknown {
             return;
         }
         // A number that came late stands behind its upper neighbour.

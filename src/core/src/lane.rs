@@ -299,10 +299,14 @@ impl LaneView {
         self.extra.get_or_insert_default()
     }
 
-    /// The highest number seen; `cell` is where, unless it is a lane `*`.
+    /// The highest number seen, unless it was cut away; `cell` is where, unless it is a lane `*`.
     pub(crate) fn near(&self, cell: u32) -> Option<Near> {
         let spans = self.extra.as_ref().filter(|extra| !extra.shown.is_empty());
         let seq = self.next.checked_sub(1).filter(|_| self.seen())?;
+        let gone = |extra: &Extra| extra.gone > 0 && extra.gaps.find(seq).is_some();
+        if self.extra.as_deref().is_some_and(gone) {
+            return None;
+        }
         Some(Near {
             seq,
             cell: spans.map_or(cell, |extra| extra.high_cell),

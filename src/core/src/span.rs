@@ -147,6 +147,7 @@ impl Cell {
             let held = &mut self.views[view];
             held.broken = held.broken.max(Some((state.since, Reason::Joined)));
         }
+        self.expect_unseen(view, state.since, ctx);
     }
 
     /// A new cell `*` learns what befell a partition before it was made.

@@ -114,7 +114,7 @@ impl Cell {
     }
 
     /// Lanes that only the ledger knows, in a partition that is watched now.
-    fn expect_unseen(&mut self, view: usize, at: u64, ctx: &mut Context) {
+    pub(crate) fn expect_unseen(&mut self, view: usize, at: u64, ctx: &mut Context) {
         for lane in 0..self.views[view].lanes.len() {
             let held = &self.views[view].lanes[lane];
             let arrived = self.lanes[lane].ledger.as_ref().map_or(at, |ledger| ledger.arrived);

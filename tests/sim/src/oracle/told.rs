@@ -2,7 +2,7 @@
 
 use super::lane::Gap;
 use super::world::Oracle;
-use crate::line::{Entry, LaneKey, Name, Place};
+use crate::line::{Entry, LaneKey, Name, Place, SPAN};
 
 impl Oracle {
     pub(super) fn ledger(&mut self, entry: Entry, arrival: u64) {
@@ -65,15 +65,17 @@ impl Oracle {
     /// Lanes that only the ledger knows, in a partition that is watched now.
     pub(super) fn expect_unseen(&mut self, place: Place, at: u64) {
         let keys: Vec<LaneKey> = self.eyes(place).lanes.keys().copied().collect();
-        for key in keys.into_iter().filter(|key| key.label == place.partition) {
+        for key in keys.into_iter().filter(|key| key.label == place.partition || key.label == SPAN)
+        {
             let arrival = self.books.get(&key).map_or(at, |book| book.last_arrival);
             let eyes = &self.views[&(place.view, place.stream)];
             let expected = self.tail_unsure(eyes, key, arrival).is_none();
             let lane = self.lane_mut(place, key);
             if lane.highest.is_none() && expected {
                 for gap in lane.gaps.values_mut() {
-                    gap.unsure = None;
-                    gap.restart(at.max(arrival));
+                    if gap.unsure.take().is_some() {
+                        gap.restart(at.max(arrival));
+                    }
                 }
             }
         }
