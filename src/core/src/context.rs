@@ -112,9 +112,9 @@ impl Context {
         }
     }
 
-    pub(crate) fn judged(&mut self, place: Place, number: u64, at: u64) {
+    pub(crate) fn judged(&mut self, place: Place, number: u64, since: u64, at: u64) {
         if let Some((first, &evidence)) = self.evidence(place, number)
-            && evidence.judged_at.is_none()
+            && evidence.judged_at.is_none_or(|before| before < since)
         {
             self.evidence.insert((place, first), Evidence { judged_at: Some(at), ..evidence });
         }

@@ -288,7 +288,7 @@ impl Cell {
         }
         let at = held.now();
         if matches!(piece.state, State::Lost(_)) {
-            ctx.judged(place, piece.first, at);
+            ctx.judged(place, piece.first, piece.opened, at);
         }
         let to = Some(piece.state);
         ctx.change(place, Change { first: piece.first, last: piece.last, from, to, at });
