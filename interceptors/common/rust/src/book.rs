@@ -8,16 +8,11 @@
 //!                                              └── above ──┘
 //! ```
 
-use std::collections::VecDeque;
-
 use lacuna_core::ledger::{LedgerRecord, Range};
 
 use crate::ranges::Ranges;
+use crate::said::Said;
 
-/// Every record repeats the ranges of the last ten minutes, so that the next makes good a lost one.
-const REPEAT_MS: u64 = 10 * 60 * 1_000;
-/// How finely those ten minutes are told; a lane keeps at most 21 marks of them.
-const MARK_MS: u64 = 30_000;
 /// Ranges of one record; what does not fit is left out by raising `from`.
 const MAX_RECORD_RANGES: usize = 1_000;
 /// Ranges that a lane keeps between records: more are only made by an application whose messages
@@ -78,30 +73,7 @@ pub(crate) struct Book {
     closed: bool,
     /// Something was settled since the last report.
     changed: bool,
-    said: Option<Said>,
-    /// (when, floor at that time) of reports that arrived, oldest first.
-    marks: VecDeque<(u64, u64)>,
-}
-
-/// The last report.
-#[derive(Clone, Copy, Debug)]
-struct Said {
-    /// The message that it travels with.
-    batch: u64,
-    next: u64,
-    at: u64,
-    /// What was settled then: once the report has arrived, it has been said.
-    floor: u64,
-    fate: Fate,
-    /// Since when the same is said again and again.
-    since: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Open,
-    Arrived,
-    Failed,
+    said: Said,
 }
 
 impl Book {
@@ -166,20 +138,7 @@ impl Book {
 
     /// What became of the message that the last report travelled with, where that is known now.
     pub(crate) fn hear(&mut self, arrived: impl Fn(u64) -> Option<bool>) {
-        let Some(said) = self.said.as_mut().filter(|said| said.fate == Fate::Open) else {
-            return;
-        };
-        match arrived(said.batch) {
-            None => {}
-            Some(false) => said.fate = Fate::Failed,
-            Some(true) => {
-                said.fate = Fate::Arrived;
-                let mark = (said.at, said.floor);
-                if self.marks.back().is_none_or(|(at, _)| at.saturating_add(MARK_MS) <= mark.0) {
-                    self.marks.push_back(mark);
-                }
-            }
-        }
+        self.said.hear(arrived);
     }
 
     /// The lane's next record, to travel with this message; `None` where there is nothing to say:
@@ -191,21 +150,19 @@ impl Book {
         now: u64,
         batch: u64,
     ) -> Option<LedgerRecord<'static>> {
-        let news = self.changed || self.said.is_none_or(|said| said.next != next);
+        let news = self.changed || self.said.is_behind(next);
         let open = self.open_from.unwrap_or(next).min(next);
         let answered = answers == Answers::All || self.open_from.is_some();
         let pending = open < next || (self.floor < next && answered);
-        let again = self
-            .said
-            .filter(|said| said.fate == Fate::Failed && now.saturating_sub(said.since) < REPEAT_MS);
-        if !(news || pending || self.closed || again.is_some()) {
+        if !(news || pending || self.closed || self.said.is_to_be_repeated(now)) {
             return None;
         }
-        self.forget_old(now);
+        if let Some(floor) = self.said.often_enough(now) {
+            self.from = self.from.max(floor);
+            self.drop_below_from();
+        }
         let record = self.record(next, answers, now);
-        let since = self.said.filter(|_| !news).map_or(now, |said| said.since);
-        let floor = open.min(self.floor);
-        self.said = Some(Said { batch, next, at: now, floor, fate: Fate::Open, since });
+        self.said.note(batch, next, now, open.min(self.floor), news);
         self.changed = false;
         Some(record)
     }
@@ -270,17 +227,6 @@ impl Book {
         }
     }
 
-    /// What had been said ten minutes ago has been said often enough.
-    fn forget_old(&mut self, now: u64) {
-        while let Some((_, floor)) =
-            self.marks.front().filter(|(at, _)| at.saturating_add(REPEAT_MS) <= now)
-        {
-            self.from = self.from.max(*floor);
-            self.marks.pop_front();
-        }
-        self.drop_below_from();
-    }
-
     fn listed(&self) -> usize {
         self.unanswered.len() + self.refused.len() + self.aborted.len()
     }
@@ -327,6 +273,7 @@ fn clip(list: &mut Vec<Range>, from: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::said::REPEAT_MS;
 
     fn record(book: &mut Book, next: u64, now: u64) -> LedgerRecord<'static> {
         let record = book.record(next, Answers::All, now);

@@ -22,10 +22,12 @@ mod map;
 mod options;
 mod ranges;
 mod reporter;
+mod said;
 mod sidecar;
 mod switch;
 mod table;
 mod unix;
+mod work;
 
 pub use book::{Answers, End, Outcome};
 pub use carrier::Carrier;

@@ -83,6 +83,6 @@ mod tests {
         let record = LedgerRecord { stream: &name, pending: ranges, ..LedgerRecord::default() };
         let mut text = Vec::new();
         write(&record, &mut text);
-        assert!(text.len() < crate::reporter::MESSAGE_BYTES / 4, "{}", text.len());
+        assert!(text.len() < crate::work::MESSAGE_BYTES / 4, "{}", text.len());
     }
 }

@@ -5,10 +5,9 @@
 //! where something failed. What is built up is bounded: one report at a time, in messages of
 //! bounded size, and no new one before the last was answered.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,20 +17,12 @@ use crate::carrier::{Carrier, Posted};
 use crate::clock;
 use crate::identity::Identity;
 use crate::lane::{Lane, lock};
-use crate::line;
 use crate::options::LedgerOptions;
 use crate::sidecar::Sidecar;
+use crate::work::Work;
 
-/// Failures come in crowds: the first is reported so long after the last report.
-const PAUSE: Duration = Duration::from_millis(200);
-/// How often it is asked what became of messages that are on their way.
-const ANSWER_WAIT: Duration = Duration::from_millis(100);
-/// A message holds no more than this and one record; below the default limits of brokers.
-pub(crate) const MESSAGE_BYTES: usize = 256 << 10;
-/// A report holds no more than this and one message; the lanes that are left come next.
-const REPORT_BYTES: usize = 8 << 20;
-/// How long a reporter waits for answers at its end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Longest time between two reports.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
 
 /// Where the lanes of a producer are found.
 pub trait Lanes: Debug + Send + Sync {
@@ -54,6 +45,8 @@ pub struct Reported {
 /// The handle of a producer's reporter, which runs once it is started.
 #[derive(Debug, Default)]
 pub struct Reporter {
+    /// The process in which the thread lives, 0: none was started; a fork has none.
+    process: AtomicU32,
     state: Mutex<State>,
     changed: Condvar,
     /// So that a crowd of failures rings once.
@@ -65,9 +58,8 @@ pub struct Reporter {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The process in which the thread lives; a fork has none.
-    running: Option<u32>,
     closing: bool,
+    ended: bool,
 }
 
 impl Reporter {
@@ -87,21 +79,16 @@ impl Reporter {
         if carriers.is_empty() {
             return;
         }
-        let work = Work {
-            reporter: Arc::clone(self),
-            interval: options.interval,
-            identity,
-            answers,
-            lanes,
-            carriers,
-            on_the_way: HashMap::new(),
-            batch: 0,
-            first: 0,
-        };
-        lock(&self.state).running = Some(process::id());
+        let interval = options.interval.min(LONGEST_INTERVAL);
+        let work = Work::new(Arc::clone(self), interval, identity, answers, lanes, carriers);
+        let ended = Ended(Arc::clone(self));
         let thread = thread::Builder::new().name("lacuna-ledger".to_owned());
-        if thread.spawn(move || work.run()).is_err() {
-            lock(&self.state).running = None;
+        let run = move || {
+            work.run();
+            drop(ended);
+        };
+        if thread.spawn(run).is_ok() {
+            self.process.store(process::id(), Ordering::Release);
         }
     }
 
@@ -117,11 +104,14 @@ impl Reporter {
     /// The producer has ended: closes all lanes, reports them, and waits for that, but no longer
     /// than `patience`.
     pub fn close(&self, patience: Duration) {
+        if self.process.load(Ordering::Acquire) != process::id() {
+            return;
+        }
         let mut state = lock(&self.state);
         state.closing = true;
         self.changed.notify_all();
         let until = clock::monotonic() + patience;
-        while state.running == Some(process::id()) {
+        while !state.ended {
             let left = until.saturating_duration_since(clock::monotonic());
             if left.is_zero() {
                 return;
@@ -141,7 +131,7 @@ impl Reporter {
     }
 
     /// Waits until `until`, or `at_once` after something failed, or for the end: true.
-    fn wait(&self, until: Instant, at_once: Instant) -> bool {
+    pub(crate) fn wait(&self, until: Instant, at_once: Instant) -> bool {
         let mut state = lock(&self.state);
         loop {
             if state.closing {
@@ -157,151 +147,24 @@ impl Reporter {
         }
     }
 
-    fn is_rung(&self) -> bool {
+    pub(crate) fn is_rung(&self) -> bool {
         self.rung.load(Ordering::Acquire)
     }
-}
 
-/// What the thread owns.
-#[derive(Debug)]
-struct Work {
-    reporter: Arc<Reporter>,
-    interval: Duration,
-    identity: Identity,
-    answers: Answers,
-    lanes: Arc<dyn Lanes>,
-    carriers: Vec<Box<dyn Carrier>>,
-    on_the_way: HashMap<u64, OnTheWay>,
-    /// The last message's number.
-    batch: u64,
-    /// The lane with which the next report begins, where the last one became too long.
-    first: usize,
-}
-
-/// A message that not every carrier has told of.
-#[derive(Debug)]
-struct OnTheWay {
-    records: u64,
-    awaited: usize,
-    arrived: bool,
-}
-
-/// A message to be.
-#[derive(Debug, Default)]
-struct Message {
-    batch: u64,
-    records: u64,
-    lines: Vec<u8>,
-}
-
-impl Work {
-    fn run(mut self) {
-        let ended = Ended(Arc::clone(&self.reporter));
-        let mut last = clock::monotonic();
-        loop {
-            let (due, at_once) = (last + self.interval, last + PAUSE);
-            // One report at a time: while a cluster is away nothing piles up.
-            let look_at = if self.on_the_way.is_empty() {
-                (due, at_once)
-            } else {
-                let soon = clock::monotonic() + ANSWER_WAIT;
-                (soon, soon)
-            };
-            if self.reporter.wait(look_at.0, look_at.1) {
-                break;
-            }
-            self.hear(Duration::ZERO);
-            let now = clock::monotonic();
-            let is_due = now >= due || (now >= at_once && self.reporter.is_rung());
-            if is_due && self.on_the_way.is_empty() {
-                self.reporter.rung.store(false, Ordering::Release);
-                self.report();
-                last = clock::monotonic();
-                self.hear(Duration::ZERO);
-            }
-        }
-        self.last_words();
-        drop(ended);
+    /// What fails from now on is not in the report that is made now.
+    pub(crate) fn hush(&self) {
+        self.rung.store(false, Ordering::Release);
     }
 
-    /// Closes all lanes and says so.
-    fn last_words(&mut self) {
-        let until = clock::monotonic() + LAST_WORDS;
-        self.lanes.each(&mut Lane::close);
-        // What is on its way says less than what comes now, so nobody waits for it.
-        self.report();
-        while !self.on_the_way.is_empty() && clock::monotonic() < until {
-            self.hear(ANSWER_WAIT);
-        }
-        let dropped = self.on_the_way.values().map(|message| message.records).sum();
-        self.reporter.dropped.fetch_add(dropped, Ordering::Relaxed);
+    /// So many records of a message arrived, or did not.
+    pub(crate) fn count(&self, arrived: bool, records: u64) {
+        let counter = if arrived { &self.sent } else { &self.failed };
+        counter.fetch_add(records, Ordering::Relaxed);
     }
 
-    fn report(&mut self) {
-        for Message { batch, records, lines } in self.messages() {
-            let awaited = self.carriers.len();
-            self.on_the_way.insert(batch, OnTheWay { records, awaited, arrived: true });
-            for carrier in &mut self.carriers {
-                carrier.send(batch, &lines);
-            }
-        }
-    }
-
-    /// All that the lanes have to say now. Nothing is sent meanwhile: a visit may hold locks.
-    fn messages(&mut self) -> Vec<Message> {
-        let now = clock::unix_ms();
-        let Self { lanes, identity, answers, batch, first, .. } = self;
-        let mut messages: Vec<Message> = Vec::new();
-        let (mut index, mut bytes, mut left_at) = (0, 0, None);
-        lanes.each(&mut |lane| {
-            index += 1;
-            if index <= *first || left_at.is_some() {
-                return;
-            }
-            if bytes >= REPORT_BYTES {
-                left_at = Some(index - 1);
-                return;
-            }
-            let open = messages.last().filter(|message| message.lines.len() < MESSAGE_BYTES);
-            let next = open.map_or(*batch + 1, |message| message.batch);
-            let Some(record) = lane.report(identity, *answers, now, next) else { return };
-            if next > *batch {
-                *batch = next;
-                messages.push(Message { batch: next, ..Message::default() });
-            }
-            if let Some(message) = messages.last_mut() {
-                let before = message.lines.len();
-                line::write(&record, &mut message.lines);
-                message.records += 1;
-                bytes += message.lines.len() - before;
-            }
-        });
-        self.first = left_at.unwrap_or(0);
-        messages
-    }
-
-    /// Takes what the carriers know of messages, and lets the lanes know.
-    fn hear(&mut self, wait: Duration) {
-        let mut told = HashMap::new();
-        for carrier in &mut self.carriers {
-            let wait = if self.on_the_way.is_empty() { Duration::ZERO } else { wait };
-            carrier.answers(wait, &mut |batch, arrived| {
-                let Some(message) = self.on_the_way.get_mut(&batch) else { return };
-                message.awaited -= 1;
-                message.arrived &= arrived;
-                if message.awaited == 0 {
-                    let counter =
-                        if message.arrived { &self.reporter.sent } else { &self.reporter.failed };
-                    counter.fetch_add(message.records, Ordering::Relaxed);
-                    told.insert(batch, message.arrived);
-                }
-            });
-        }
-        if told.is_empty() {
-            return;
-        }
-        self.on_the_way.retain(|batch, _| !told.contains_key(batch));
-        self.lanes.each(&mut |lane| lane.hear(|batch| told.get(&batch).copied()));
+    /// So many records had not arrived at the end.
+    pub(crate) fn count_dropped(&self, records: u64) {
+        self.dropped.fetch_add(records, Ordering::Relaxed);
     }
 }
 
@@ -310,7 +173,7 @@ struct Ended(Arc<Reporter>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        lock(&self.0.state).running = None;
+        lock(&self.0.state).ended = true;
         self.0.changed.notify_all();
     }
 }
@@ -322,6 +185,7 @@ mod tests {
     use super::*;
     use crate::book::Outcome;
     use crate::map::LaneMap;
+    use crate::work::{MESSAGE_BYTES, REPORT_BYTES};
 
     const LIMIT: Duration = Duration::from_secs(30);
     const NEVER: Duration = Duration::from_secs(3_600);

@@ -116,6 +116,8 @@ fn connection(config: &ClientConfig) -> ClientConfig {
         }
     }
     own.set("message.timeout.ms", MESSAGE_TIMEOUT_MS)
+        // A topic that is not there fails soon, and does not hold up the end of the producer.
+        .set("topic.metadata.propagation.max.ms", "1000")
         .set("queue.buffering.max.kbytes", QUEUE_KIB)
         .set("queue.buffering.max.messages", "1000")
         .set("compression.type", "gzip")

@@ -29,7 +29,7 @@ use crate::stamper::{Refusal, Stamper};
 /// How long a drop waits for the reports of what it purged: rdkafka's own figure.
 const LAST_REPORTS: Duration = Duration::from_millis(500);
 /// How long a drop waits for the ledger's last records to arrive.
-const LAST_RECORDS: Duration = Duration::from_millis(1_500);
+const LAST_RECORDS: Duration = Duration::from_millis(3_500);
 
 /// A [`ThreadedProducer`] that stamps; all else is as in [`StampedProducer`].
 pub type StampedThreadedProducer<C = DefaultProducerContext, Part = NoCustomPartitioner> =

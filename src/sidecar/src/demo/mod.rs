@@ -11,6 +11,7 @@
 //! finds it is the sidecar's own, and is told what the producers know.
 
 mod broker;
+mod client;
 mod consumer;
 mod pipe;
 mod plan;

@@ -4,18 +4,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use lacuna_core::stamp::{self, Stamp};
-use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::error::KafkaResult;
+use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::client::Client;
 use super::plan::{Dice, Fate, Junk, Stream};
 use super::producer::{Runs, mark};
 use super::truth::{Lane, Truth};
@@ -23,8 +21,6 @@ use crate::clock;
 
 /// Longest wait for a message.
 const WAIT: Duration = Duration::from_millis(10);
-/// Longest wait for the last answers.
-const FLUSH: Duration = Duration::from_secs(10);
 /// What is held a little is held no longer than this, ms: it must come well within the grace.
 const HELD_MS: u64 = 300;
 
@@ -279,67 +275,4 @@ fn dice(seed: u64, held: &Held, run: u64) -> Dice {
     let Lane { stream, producer, partition, .. } = held.lane;
     let name = format!("{producer}/{run}/{}/{partition}/{}", stream.topic(), held.number);
     Dice::new(seed, stamp::origin(&name).into())
-}
-
-/// A Kafka producer all of whose messages must be stored.
-struct Client(ThreadedProducer<Answers>);
-
-#[derive(Default)]
-struct Answers {
-    failed: AtomicU64,
-}
-
-impl ClientContext for Answers {}
-
-impl ProducerContext for Answers {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, answer: &DeliveryResult<'_>, (): ()) {
-        if answer.is_err() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Client {
-    fn connect(brokers: &str) -> KafkaResult<Self> {
-        ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("linger.ms", "5")
-            .create_with_context(Answers::default())
-            .map(Self)
-    }
-
-    fn send(
-        &self,
-        stream: Stream,
-        partition: i32,
-        stamp: Option<&[u8]>,
-        payload: &[u8],
-    ) -> KafkaResult<()> {
-        let mut record =
-            BaseRecord::<(), [u8]>::to(stream.topic()).partition(partition).payload(payload);
-        if let Some(stamp) = stamp {
-            let header = Header { key: stamp::HEADER, value: Some(stamp) };
-            record = record.headers(OwnedHeaders::new().insert(header));
-        }
-        loop {
-            match self.0.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    thread::yield_now();
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
-    }
-
-    fn finish(&self) -> KafkaResult<()> {
-        self.0.flush(FLUSH)?;
-        match self.0.context().failed.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            _ => Err(KafkaError::MessageProduction(RDKafkaErrorCode::Fail)),
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! An application that sends, as anybody's would: its messages are stamped by the interceptor, and
 //! it is told of nothing that happens to them afterwards.
+#![expect(clippy::result_large_err, reason = "rdkafka gives a refused record back by value")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use lacuna_kafka::{Options, StampedThreadedProducer};
-use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::producer::{BaseRecord, Producer};
 
+use super::client::{Answers, insist};
 use super::plan::{Dice, Stream};
 use crate::clock;
 
@@ -126,15 +126,9 @@ impl Run {
     }
 
     fn send(&self, stream: Stream, partition: i32, payload: &[u8]) -> KafkaResult<()> {
-        let mut record =
+        let record =
             BaseRecord::<(), [u8]>::to(stream.topic()).partition(partition).payload(payload);
-        while let Err((error, back)) = self.client.send(record) {
-            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
-                return Err(error);
-            }
-            record = back;
-            thread::yield_now();
-        }
+        insist(record, |record| self.client.send(record))?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -148,27 +142,6 @@ impl Run {
             }
         }
         self.client.flush(FLUSH)?;
-        match self.client.client().context().failed.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            _ => Err(KafkaError::MessageProduction(RDKafkaErrorCode::Fail)),
-        }
-    }
-}
-
-/// Counts what the broker did not take.
-#[derive(Default)]
-struct Answers {
-    failed: AtomicU64,
-}
-
-impl ClientContext for Answers {}
-
-impl ProducerContext for Answers {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, answer: &DeliveryResult<'_>, (): ()) {
-        if answer.is_err() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
+        self.client.client().context().all_good()
     }
 }

@@ -63,13 +63,18 @@ fn found(sidecar: &Sidecar, topic: &str) -> BTreeMap<u64, (String, String, Strin
     found
 }
 
-/// Waits until the ledger has said its last of the topic's one lane and all is judged.
-fn closed_and_judged(sidecar: &Sidecar, topic: &str, truth: &Truth) -> Value {
-    wait::until("the lane is closed", || {
+/// Waits until the ledger of the topic's one lane says this.
+fn hears(sidecar: &Sidecar, topic: &str, what: &str, says: impl Fn(&Value) -> bool) {
+    wait::until(what, || {
         let report = sidecar.report("log", topic);
         let lane = &report["streams"][0]["partitions"][0]["lanes"][0];
-        if lane["ledger"]["closed"] == true { Ok(()) } else { Err(report.to_string()) }
+        if says(&lane["ledger"]) { Ok(()) } else { Err(report.to_string()) }
     });
+}
+
+/// Waits until the ledger has said its last of the topic's one lane and all is judged.
+fn closed_and_judged(sidecar: &Sidecar, topic: &str, truth: &Truth) -> Value {
+    hears(sidecar, topic, "the lane is closed", |ledger| ledger["closed"] == true);
     sidecar.judged(topic, truth.ends())
 }
 
@@ -175,11 +180,8 @@ fn a_producer_killed_with_messages_in_flight() {
         350 => Ok(350),
         fewer => Err(fewer.to_string()),
     });
-    wait::until("the ledger has told of them", || {
-        let report = sidecar.report("log", topic);
-        let lane = &report["streams"][0]["partitions"][0]["lanes"][0];
-        let told = lane["ledger"]["next"] == taken && lane["ledger"]["pending"] == 50;
-        if told { Ok(()) } else { Err(report.to_string()) }
+    hears(&sidecar, topic, "the ledger has told of them", |ledger| {
+        ledger["next"] == taken && ledger["pending"] == 50
     });
     orders.kill();
     kafka.thaw();
@@ -273,6 +275,9 @@ fn fails(topic: &str, down: bool, arguments: &[&str]) -> BTreeMap<u64, Fate> {
     }
     orders.send(100);
     orders.wait();
+    // After an outage the ledger's way must be there again before its last words are said.
+    let taken = orders.taken();
+    hears(&sidecar, topic, "the ledger is heard", |ledger| ledger["next"] == taken);
     let file = orders.file();
     orders.finish();
     let truth = Truth::of(&kafka, topic);
