@@ -85,6 +85,21 @@ fn assert_found(sidecar: &Sidecar, topic: &str, fates: &BTreeMap<u64, Fate>) {
     assert_eq!(found(sidecar, topic), wanted, "found, against true");
 }
 
+/// The row without what came after it was judged lost, at every level.
+fn without_recovered(mut row: Value) -> Value {
+    match &mut row {
+        Value::Object(fields) => {
+            fields.remove("recovered");
+            fields.values_mut().for_each(|value| *value = without_recovered(value.take()));
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|value| *value = without_recovered(value.take()));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    row
+}
+
 /// The stream's row holds what is seen, these losses and refusals, and nothing else.
 fn assert_counts(row: &Value, truth: &Truth, fates: &BTreeMap<u64, Fate>) {
     let count = |fate| fates.values().filter(|&&own| own == fate).count() as u64;
@@ -272,6 +287,13 @@ fn fails(topic: &str, down: bool, arguments: &[&str]) -> BTreeMap<u64, Fate> {
         orders.send(20);
         orders.wait();
         kafka.start();
+        // A broker is slow at first, and without acks nobody would wait for it.
+        let before = kafka.ends(topic);
+        orders.send(1);
+        wait::until("the broker stores again", || match kafka.ends(topic) {
+            now if now == before => Err(format!("{now:?}")),
+            _ => Ok(()),
+        });
     }
     orders.send(100);
     orders.wait();
@@ -282,8 +304,12 @@ fn fails(topic: &str, down: bool, arguments: &[&str]) -> BTreeMap<u64, Fate> {
     orders.finish();
     let truth = Truth::of(&kafka, topic);
     let fates = fates(&truth, file);
-    let row = closed_and_judged(&sidecar, topic, &truth);
+    let mut row = closed_and_judged(&sidecar, topic, &truth);
     assert_found(&sidecar, topic, &fates);
+    if arguments.contains(&"set.acks=0") {
+        // Nobody waits for an answer, so a busy broker may store a message after its grace.
+        row = without_recovered(row);
+    }
     assert_counts(&row, &truth, &fates);
     let lost = fates.values().any(|fate| fate.0 == "lost");
     sidecar.stop(i32::from(lost));
