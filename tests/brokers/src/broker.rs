@@ -147,6 +147,12 @@ impl Kafka {
         self.topics(&["--create", "--topic", topic, "--partitions", &partitions.to_string()]);
     }
 
+    /// Makes a topic of one partition that takes no batch of more bytes.
+    pub fn create_narrow(&self, topic: &str, bytes: u32) {
+        let limit = format!("max.message.bytes={bytes}");
+        self.topics(&["--create", "--topic", topic, "--partitions", "1", "--config", &limit]);
+    }
+
     /// Gives a topic more partitions.
     pub fn grow(&self, topic: &str, partitions: u32) {
         self.topics(&["--alter", "--topic", topic, "--partitions", &partitions.to_string()]);

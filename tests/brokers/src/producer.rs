@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::broker::Kafka;
-use crate::process::{Process, lab};
+use crate::process::{Process, Signal, lab};
 use crate::wait;
 
 /// A running `lab-producer`.
@@ -82,6 +82,17 @@ impl Producer {
         self.send(count);
         self.wait();
         self.process.ask("commit", "committed");
+    }
+
+    /// How many numbers it has taken.
+    pub fn taken(&mut self) -> u64 {
+        self.process.ask("taken", "taken").parse().expect("a count is a number")
+    }
+
+    /// Ends it at once, with whatever is under way.
+    pub fn kill(mut self) {
+        self.process.signal(Signal::Kill);
+        self.process.ended();
     }
 
     /// Ends it in good order.

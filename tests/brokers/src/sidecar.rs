@@ -54,6 +54,12 @@ impl Sidecar {
     /// As [`Self::start`], by another way to the broker.
     #[must_use]
     pub fn through(kafka: &Kafka, brokers: &str, topic: &str) -> Self {
+        Self::hearing(kafka, brokers, topic, "off")
+    }
+
+    /// As [`Self::through`], with the ledger that producers send to this topic, or `off`.
+    #[must_use]
+    pub fn hearing(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str) -> Self {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
         let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
@@ -61,6 +67,7 @@ impl Sidecar {
         let mut command = Command::new(binary());
         command.args(["run", "kafka", "--brokers", brokers, "--topic", topic]);
         command.args(["--from", "beginning", "--grace", &format!("{GRACE_S}s")]);
+        command.env("LACUNA_SOURCE__KAFKA__LEDGER", ledger);
         command.args(["--listen", &address.to_string()]).stderr(file);
         let process = Process::start("lacuna", &mut command);
         let sidecar = Self { process, address, log };

@@ -8,16 +8,11 @@
 //!                                              └── above ──┘
 //! ```
 
-use std::collections::VecDeque;
-
 use lacuna_core::ledger::{LedgerRecord, Range};
 
 use crate::ranges::Ranges;
+use crate::said::Said;
 
-/// Every record repeats the ranges of the last ten minutes, so that the next makes good a lost one.
-const REPEAT_MS: u64 = 10 * 60 * 1_000;
-/// How finely those ten minutes are told; a lane keeps at most 21 marks of them.
-const MARK_MS: u64 = 30_000;
 /// Ranges of one record; what does not fit is left out by raising `from`.
 const MAX_RECORD_RANGES: usize = 1_000;
 /// Ranges that a lane keeps between records: more are only made by an application whose messages
@@ -46,6 +41,17 @@ pub enum Answers {
     OnlyErrors,
 }
 
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was committed.
+    Committed,
+    /// It was rolled back.
+    RolledBack,
+    /// Nobody knows: the commit was sent, and the answer is not to be had.
+    Unclear,
+}
+
 /// The book of one lane.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
@@ -64,8 +70,10 @@ pub(crate) struct Book {
     rev: u64,
     /// The highest `next` of these.
     told: u64,
-    /// (when, floor at that time), oldest first.
-    marks: VecDeque<(u64, u64)>,
+    closed: bool,
+    /// Something was settled since the last report.
+    changed: bool,
+    said: Said,
 }
 
 impl Book {
@@ -92,18 +100,71 @@ impl Book {
         }
     }
 
-    /// The open transaction, which has numbers below `next`, was committed or rolled back.
-    pub(crate) fn end_transaction(&mut self, next: u64, committed: bool) {
-        let Some(open) = self.open_from.replace(next).filter(|&open| open < next) else {
+    /// The open transaction, which has numbers below `next`, came to its end.
+    pub(crate) fn end_transaction(&mut self, next: u64, end: End) {
+        let Some(open) = self.open_from.filter(|&open| open < next) else {
             return;
         };
-        if !committed {
-            // What the roll-back itself took from the queue is no refusal.
-            self.unanswered.drop_from(open);
-            self.refused.drop_from(open);
-            self.aborted.insert(open, next - 1);
-            self.mark_settled(open, next - 1);
+        self.open_from = Some(next);
+        match end {
+            // A commit vouches for all that was sent, whether each was answered or not.
+            End::Committed => self.mark_settled(open, next - 1),
+            End::RolledBack => {
+                // What the roll-back itself took from the queue is no refusal.
+                self.unanswered.drop_from(open);
+                self.refused.drop_from(open);
+                self.aborted.insert(open, next - 1);
+                self.mark_settled(open, next - 1);
+            }
+            End::Unclear => {
+                // Stored, perhaps, and perhaps for nothing; a refused one is neither.
+                for (first, last) in self.refused.gaps(open, next) {
+                    self.unanswered.insert(first, last);
+                }
+                self.mark_settled(open, next - 1);
+            }
         }
+    }
+
+    /// The producer has ended, and this is the lane's last `next`: who has no answer gets none.
+    pub(crate) fn close(&mut self, next: u64) {
+        self.end_transaction(next, End::Unclear);
+        for (first, last) in self.above.gaps(self.floor, next) {
+            self.unanswered.insert(first, last);
+            self.mark_settled(first, last);
+        }
+        self.closed = true;
+    }
+
+    /// What became of the message that the last report travelled with, where that is known now.
+    pub(crate) fn hear(&mut self, arrived: impl Fn(u64) -> Option<bool>) {
+        self.said.hear(arrived);
+    }
+
+    /// The lane's next record, to travel with this message; `None` where there is nothing to say:
+    /// nothing has changed or is pending, and what was said has arrived or was said for ten minutes.
+    pub(crate) fn report(
+        &mut self,
+        next: u64,
+        answers: Answers,
+        now: u64,
+        batch: u64,
+    ) -> Option<LedgerRecord<'static>> {
+        let news = self.changed || self.said.is_behind(next);
+        let open = self.open_from.unwrap_or(next).min(next);
+        let answered = answers == Answers::All || self.open_from.is_some();
+        let pending = open < next || (self.floor < next && answered);
+        if !(news || pending || self.closed || self.said.is_to_be_repeated(now)) {
+            return None;
+        }
+        if let Some(floor) = self.said.often_enough(now) {
+            self.from = self.from.max(floor);
+            self.drop_below_from();
+        }
+        let record = self.record(next, answers, now);
+        self.said.note(batch, next, now, open.min(self.floor), news);
+        self.changed = false;
+        Some(record)
     }
 
     /// The lane's next record; the caller names the lane. `now` is ms since the Unix epoch.
@@ -116,7 +177,6 @@ impl Book {
         // A report may overtake the sender's own note of the number that it took.
         let seen = self.above.last().map_or(self.floor, |(_, last)| last + 1);
         let next = next.max(seen);
-        self.forget_old(now);
         self.rev += 1;
         self.told = self.told.max(next);
 
@@ -127,7 +187,7 @@ impl Book {
         let [mut unanswered, mut refused] = [&self.unanswered, &self.refused].map(Ranges::clone);
         unanswered.drop_from(open);
         refused.drop_from(open);
-        if answers == Answers::OnlyErrors {
+        if answers == Answers::OnlyErrors && self.open_from.is_none() {
             for (first, last) in pending.drain(..) {
                 unanswered.insert(first, last);
             }
@@ -140,6 +200,7 @@ impl Book {
             unanswered: unanswered.iter().collect(),
             refused: refused.iter().collect(),
             aborted: self.aborted.iter().collect(),
+            closed: self.closed,
             at: Some(now),
             ..LedgerRecord::default()
         };
@@ -153,6 +214,7 @@ impl Book {
     }
 
     fn mark_settled(&mut self, first: u64, last: u64) {
+        self.changed = true;
         // Reports come in order nearly always.
         if first == self.floor && self.above.len() == 0 {
             self.floor = last + 1;
@@ -162,21 +224,6 @@ impl Book {
         if let Some((_, last)) = self.above.first().filter(|&(first, _)| first <= self.floor) {
             self.above.pop_first();
             self.floor = self.floor.max(last + 1);
-        }
-    }
-
-    /// What was settled ten minutes ago has been said often enough.
-    fn forget_old(&mut self, now: u64) {
-        while let Some((_, floor)) =
-            self.marks.front().filter(|(at, _)| at.saturating_add(REPEAT_MS) <= now)
-        {
-            self.from = self.from.max(*floor);
-            self.marks.pop_front();
-        }
-        self.drop_below_from();
-        if self.marks.back().is_none_or(|(at, _)| at.saturating_add(MARK_MS) <= now) {
-            let settled = self.open_from.map_or(self.floor, |open| open.min(self.floor));
-            self.marks.push_back((now, settled));
         }
     }
 
@@ -226,6 +273,7 @@ fn clip(list: &mut Vec<Range>, from: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::said::REPEAT_MS;
 
     fn record(book: &mut Book, next: u64, now: u64) -> LedgerRecord<'static> {
         let record = book.record(next, Answers::All, now);
@@ -283,14 +331,14 @@ mod tests {
         }
         let open = record(&mut book, 4, 0);
         assert_eq!((open.pending, open.refused), (vec![(0, 3)], vec![]));
-        book.end_transaction(4, true);
+        book.end_transaction(4, End::Committed);
         let committed = record(&mut book, 4, 0);
         assert_eq!((committed.pending, committed.refused), (vec![], vec![(2, 2)]));
 
         book.settle(4, Outcome::Unanswered);
         book.settle(5, Outcome::Refused);
         assert_eq!(record(&mut book, 7, 0).pending, [(4, 6)]);
-        book.end_transaction(7, false);
+        book.end_transaction(7, End::RolledBack);
         let rolled_back = record(&mut book, 7, 0);
         assert_eq!(rolled_back.aborted, [(4, 6)]);
         assert_eq!((rolled_back.pending, rolled_back.unanswered), (vec![], vec![]));
@@ -307,13 +355,84 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_repeated_for_ten_minutes_and_then_left_out() {
+    fn an_unclear_commit_leaves_unanswered_numbers() {
+        let mut book = Book::new(true);
+        for seq in 0..4 {
+            book.settle(seq, if seq == 2 { Outcome::Refused } else { Outcome::Acknowledged });
+        }
+        book.end_transaction(5, End::Unclear);
+        let unclear = record(&mut book, 5, 0);
+        assert_eq!((unclear.unanswered, unclear.refused), (vec![(0, 1), (3, 4)], vec![(2, 2)]));
+        assert_eq!(unclear.pending, []);
+    }
+
+    #[test]
+    fn a_commit_vouches_for_what_was_never_answered() {
+        let mut book = Book::new(true);
+        assert_eq!(book.record(3, Answers::OnlyErrors, 0).pending, [(0, 2)]);
+        book.end_transaction(3, End::Committed);
+        let record = book.record(3, Answers::OnlyErrors, 0);
+        assert_eq!((record.pending, record.unanswered), (vec![], vec![]));
+    }
+
+    #[test]
+    fn at_the_close_what_has_no_answer_gets_none() {
+        for transactional in [false, true] {
+            let mut book = Book::new(transactional);
+            book.settle(1, Outcome::Acknowledged);
+            book.close(4);
+            let record = record(&mut book, 4, 0);
+            let unanswered = if transactional { vec![(0, 3)] } else { vec![(0, 0), (2, 3)] };
+            assert_eq!((record.pending, record.unanswered), (vec![], unanswered));
+            assert!(record.closed);
+        }
+    }
+
+    fn report(book: &mut Book, next: u64, now: u64, batch: u64) -> Option<LedgerRecord<'static>> {
+        book.report(next, Answers::All, now, batch)
+    }
+
+    #[test]
+    fn a_report_is_made_while_there_is_something_to_say() {
+        let mut book = Book::new(false);
+        assert!(report(&mut book, 1, 0, 1).is_some(), "it moved");
+        assert!(report(&mut book, 1, 0, 2).is_some(), "it has pending numbers");
+        book.settle(0, Outcome::Acknowledged);
+        assert!(report(&mut book, 1, 0, 3).is_some(), "it was settled");
+        assert!(report(&mut book, 1, 0, 4).is_none(), "on its way");
+        book.hear(|batch| (batch == 3).then_some(false));
+        assert!(report(&mut book, 1, 0, 5).is_some(), "it did not arrive");
+        book.hear(|batch| (batch == 5).then_some(true));
+        assert!(report(&mut book, 1, 0, 6).is_none(), "it has arrived");
+        book.close(1);
+        assert!(report(&mut book, 1, 0, 7).is_some_and(|record| record.closed));
+    }
+
+    #[test]
+    fn what_never_arrives_is_repeated_for_ten_minutes() {
         let mut book = Book::new(false);
         book.settle(0, Outcome::Refused);
-        assert_eq!(record(&mut book, 1, 0).refused, [(0, 0)]);
+        for (batch, now) in [(1, 0), (2, REPEAT_MS - 1)] {
+            assert!(report(&mut book, 1, now, batch).is_some());
+            book.hear(|_| Some(false));
+        }
+        assert!(report(&mut book, 1, REPEAT_MS, 3).is_none());
         book.settle(1, Outcome::Refused);
-        assert_eq!(record(&mut book, 2, REPEAT_MS - 1).refused, [(0, 1)]);
-        let later = record(&mut book, 2, REPEAT_MS);
+        let record = report(&mut book, 2, 2 * REPEAT_MS, 4).unwrap();
+        assert_eq!((record.from, record.refused), (0, vec![(0, 1)]), "never said yet");
+    }
+
+    #[test]
+    fn what_arrived_is_repeated_for_ten_minutes_and_then_left_out() {
+        let mut book = Book::new(false);
+        book.settle(0, Outcome::Refused);
+        assert_eq!(report(&mut book, 1, 0, 1).unwrap().refused, [(0, 0)]);
+        book.hear(|_| Some(true));
+        book.settle(1, Outcome::Refused);
+        assert_eq!(report(&mut book, 2, REPEAT_MS - 1, 2).unwrap().refused, [(0, 1)]);
+        book.hear(|_| Some(true));
+        book.settle(2, Outcome::Acknowledged);
+        let later = report(&mut book, 3, REPEAT_MS, 3).unwrap();
         assert_eq!((later.from, later.refused), (1, vec![(1, 1)]));
     }
 

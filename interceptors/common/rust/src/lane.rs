@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lacuna_core::ledger::LedgerRecord;
 use lacuna_core::stamp::{Encoder, MAX_SEQ};
 
-use crate::book::{Answers, Book, Outcome};
+use crate::book::{Answers, Book, End, Outcome};
 use crate::identity::Identity;
 
 /// One unbroken count.
@@ -96,13 +96,14 @@ impl Lane {
         lock(&self.book).settle(seq, outcome);
     }
 
-    /// The open transaction was committed or rolled back.
-    pub fn end_transaction(&self, committed: bool) {
+    /// The open transaction came to its end.
+    pub fn end_transaction(&self, end: End) {
         let mut book = lock(&self.book);
-        book.end_transaction(self.next(), committed);
+        book.end_transaction(self.next(), end);
     }
 
-    /// The lane's next record. `now` is ms since the Unix epoch.
+    /// The lane's record as of now, whether or not it is ever sent. `now` is ms since the Unix
+    /// epoch.
     pub fn record<'a>(
         &'a self,
         identity: &'a Identity,
@@ -110,7 +111,40 @@ impl Lane {
         now: u64,
     ) -> LedgerRecord<'a> {
         let mut book = lock(&self.book);
-        let record = book.record(self.next(), answers, now);
+        self.named(identity, book.record(self.next(), answers, now))
+    }
+
+    /// The record that is to travel with this message, if there is anything to say.
+    pub(crate) fn report<'a>(
+        &'a self,
+        identity: &'a Identity,
+        answers: Answers,
+        now: u64,
+        batch: u64,
+    ) -> Option<LedgerRecord<'a>> {
+        let mut book = lock(&self.book);
+        let next = self.next();
+        // A lane of which no number was ever taken is none.
+        let record = (next > 0).then(|| book.report(next, answers, now, batch)).flatten();
+        record.map(|record| self.named(identity, record))
+    }
+
+    /// What became of the message with the last report, where that is known now.
+    pub(crate) fn hear(&self, arrived: impl Fn(u64) -> Option<bool>) {
+        lock(&self.book).hear(arrived);
+    }
+
+    /// The producer has ended: who has no answer gets none.
+    pub(crate) fn close(&self) {
+        let mut book = lock(&self.book);
+        book.close(self.next());
+    }
+
+    fn named<'a>(
+        &'a self,
+        identity: &'a Identity,
+        record: LedgerRecord<'static>,
+    ) -> LedgerRecord<'a> {
         let Identity { producer, epoch } = identity;
         LedgerRecord { producer, epoch: *epoch, stream: &self.stream, lane: &self.label, ..record }
     }

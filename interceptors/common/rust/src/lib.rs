@@ -4,6 +4,7 @@
 //! ```text
 //! interceptor ─ identity ─▶ lane ─── next number and its stamp ──▶ message
 //!                            └ book ◀── what became of the number ── broker's answer
+//!                                └ reporter ─ carriers ─▶ lacuna.ledger, sidecar
 //! ```
 //!
 //! Nothing in here throws, waits for a network on the application's threads, or keeps a message
@@ -11,21 +12,31 @@
 #![forbid(unsafe_code)]
 
 mod book;
+mod carrier;
 pub mod clock;
 mod counts;
 mod identity;
 mod lane;
+mod line;
 mod map;
 mod options;
 mod ranges;
+mod reporter;
+mod said;
+mod sidecar;
 mod switch;
 mod table;
+mod unix;
+mod work;
 
-pub use book::{Answers, Outcome};
+pub use book::{Answers, End, Outcome};
+pub use carrier::Carrier;
 pub use counts::{Counts, Unstamped};
 pub use identity::{Identity, PRODUCER_ENV};
 pub use lane::{Lane, Turn, lock};
 pub use map::LaneMap;
-pub use options::Options;
+pub use options::{LEDGER, LEDGER_ENV, LedgerOptions, Options};
+pub use reporter::{Lanes, Reported, Reporter};
+pub use sidecar::{PostError, SIDECAR_ENV, Sidecar};
 pub use switch::{CHECK_ENV, STAMP_ENV, Switch};
 pub use table::Table;

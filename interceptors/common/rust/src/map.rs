@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use crate::lane::Lane;
+use crate::reporter::Lanes;
 
 /// One lane a stream, found by the stream's name.
 #[derive(Debug)]
@@ -52,9 +53,10 @@ impl LaneMap {
         }
         Some(lane)
     }
+}
 
-    /// Every lane, in no order. What is added meanwhile may be missing.
-    pub fn each(&self, mut visit: impl FnMut(&Lane)) {
+impl Lanes for LaneMap {
+    fn each(&self, visit: &mut dyn FnMut(&Lane)) {
         for entry in &self.lanes {
             visit(entry.value());
         }
@@ -86,7 +88,7 @@ mod tests {
         assert!(entry("x/10").is_none());
         assert!(entry("x/9").is_some());
         let mut nexts = Vec::new();
-        map.each(|lane| nexts.push(lane.next()));
+        map.each(&mut |lane| nexts.push(lane.next()));
         assert_eq!(nexts, [4; 10]);
     }
 }

@@ -41,7 +41,8 @@ impl Switch {
     }
 }
 
-fn says_on(value: &str) -> bool {
+/// Whether an environment variable's value is anything but a clear no.
+pub(crate) fn says_on(value: &str) -> bool {
     !["off", "false", "no", "0"].iter().any(|off| value.trim().eq_ignore_ascii_case(off))
 }
 

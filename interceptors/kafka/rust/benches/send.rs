@@ -1,4 +1,5 @@
-//! What stamping costs: a stamped send against a send with a constant header of the same size.
+//! What stamping costs: a stamped send against a send with a constant header of the same size, and
+//! with its ledger sent against without.
 //!
 //! `cargo bench -p lacuna-kafka --bench send`
 //!
@@ -19,21 +20,24 @@ use std::hint::black_box;
 use std::io::{Read, Write, stdin};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::util::Timeout;
 
 use lacuna_core::stamp::{HEADER, Stamp, origin};
-use lacuna_kafka::StampedProducer;
+use lacuna_kafka::{Options, StampedProducer};
 
 const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 32;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 13;
 const MESSAGES: i32 = 300_000;
+/// Eight times as often as by default, so that every short run has its share.
+const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
 /// Marks the process that is only the cluster.
 const CLUSTER_ENV: &str = "LACUNA_BENCH_CLUSTER";
 
@@ -43,16 +47,12 @@ fn main() {
     }
     let (mut cluster, servers) = start();
     for size in [100, 1_024] {
-        let mut ratios =
-            (0..ROUNDS).map(|round| compare(&servers, size, round)).collect::<Vec<_>>();
-        // The first round warms up.
-        let kept = &mut ratios[1..];
-        let (process, thread) = (median(kept, |r| r.process), median(kept, |r| r.thread));
-        let (stamped, constant) = (median(kept, |r| r.stamped), median(kept, |r| r.constant));
-        println!(
-            "{size:>5} B: stamped / constant header: process CPU {process:.3}, sending thread \
-             {thread:.3} (process CPU a message: {stamped:.0} ns / {constant:.0} ns)"
-        );
+        report(size, "stamped / constant header", |round| {
+            compare(round, || stamped(&servers, size, true), || constant(&servers, size))
+        });
+        report(size, "ledger sent / not sent", |round| {
+            compare(round, || stamped(&servers, size, true), || stamped(&servers, size, false))
+        });
     }
     drop(cluster.stdin.take());
     cluster.wait().unwrap();
@@ -80,59 +80,78 @@ fn start() -> (Child, String) {
     (child, servers.trim().to_owned())
 }
 
-#[derive(Clone, Copy)]
-struct Ratios {
-    process: f64,
-    thread: f64,
-    stamped: f64,
-    constant: f64,
+/// Prints the medians of all rounds but the first, which warms up.
+fn report(size: usize, what: &str, round: impl Fn(usize) -> [Cost; 2]) {
+    let rounds = (0..ROUNDS).map(round).collect::<Vec<_>>();
+    let median = |of: &dyn Fn(&[Cost; 2]) -> f64| {
+        let mut all = rounds[1..].iter().map(of).collect::<Vec<_>>();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let process = median(&|[one, other]| one.process / other.process);
+    let thread = median(&|[one, other]| one.thread / other.thread);
+    let each = |side: usize| median(&|costs| costs[side].process / f64::from(MESSAGES));
+    println!(
+        "{size:>5} B: {what}: process CPU {process:.3}, sending thread {thread:.3} (process CPU a \
+         message: {:.0} ns / {:.0} ns)",
+        each(0),
+        each(1)
+    );
 }
 
-fn compare(servers: &str, size: usize, round: usize) -> Ratios {
+/// Both sides; which goes first alternates.
+fn compare(round: usize, one: impl Fn() -> Cost, other: impl Fn() -> Cost) -> [Cost; 2] {
+    if round.is_multiple_of(2) {
+        let one = one();
+        [one, other()]
+    } else {
+        let other = other();
+        [one(), other]
+    }
+}
+
+fn configuration(servers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", servers)
         .set("queue.buffering.max.messages", "500000")
         .set("linger.ms", "50");
-    let payload = vec![b'x'; size];
-    let stamped = || {
-        let producer: StampedProducer = config.create().unwrap();
-        assert!(producer.prefetch(TOPIC, Timeout::Never));
-        let cost = measure(&producer, &payload, |record| producer.send(record));
-        assert_eq!(producer.counts().stamped, u64::try_from(MESSAGES).unwrap());
-        let mut settled = true;
-        producer.ledger(|record| settled &= record.pending.is_empty());
-        assert!(settled, "the book is kept");
-        cost
-    };
-    let constant = || {
-        let producer: BaseProducer = config.create().unwrap();
-        producer.client().fetch_metadata(Some(TOPIC), Timeout::Never).unwrap();
-        let value = like_ours();
-        measure(&producer, &payload, |record| {
-            let headers = OwnedHeaders::new_with_capacity(1);
-            let header = Header { key: black_box(HEADER), value: Some(black_box(&value)) };
-            producer.send(record.headers(headers.insert(header)))
-        })
-    };
-    // Which side goes first alternates, too.
-    let (stamped, constant) = if round.is_multiple_of(2) {
-        let stamped = stamped();
-        (stamped, constant())
-    } else {
-        let constant = constant();
-        (stamped(), constant)
-    };
-    let each = |ticks: f64| ticks / f64::from(MESSAGES);
-    Ratios {
-        process: stamped.process / constant.process,
-        thread: stamped.thread / constant.thread,
-        stamped: each(stamped.process),
-        constant: each(constant.process),
-    }
+    config
 }
 
-/// A value as long as our stamps are on average here.
+fn stamped(servers: &str, size: usize, ledger: bool) -> Cost {
+    let options = Options::default()
+        .sidecar(None)
+        .ledger(ledger.then_some("lacuna.ledger"))
+        .ledger_interval(LEDGER_INTERVAL);
+    let config = configuration(servers);
+    let producer: StampedProducer =
+        StampedProducer::new(&config, DefaultProducerContext, &options).unwrap();
+    assert!(producer.prefetch(TOPIC, Timeout::Never));
+    let cost = measure(&producer, &vec![b'x'; size], |record| producer.send(record));
+    assert_eq!(producer.counts().stamped, u64::try_from(MESSAGES).unwrap());
+    let mut settled = true;
+    producer.ledger(|record| settled &= record.pending.is_empty());
+    assert!(settled, "the book is kept");
+    // The flush was said, too, if nothing was before.
+    while ledger && producer.reported().sent == 0 {
+        producer.poll(Duration::from_millis(1));
+    }
+    cost
+}
+
+fn constant(servers: &str, size: usize) -> Cost {
+    let producer: BaseProducer = configuration(servers).create().unwrap();
+    producer.client().fetch_metadata(Some(TOPIC), Timeout::Never).unwrap();
+    let value = like_ours();
+    measure(&producer, &vec![b'x'; size], |record| {
+        let headers = OwnedHeaders::new_with_capacity(1);
+        let header = Header { key: black_box(HEADER), value: Some(black_box(&value)) };
+        producer.send(record.headers(headers.insert(header)))
+    })
+}
+
+/// A stamp of this process's, as a constant.
 fn like_ours() -> String {
     let producer: StampedProducer = ClientConfig::new().create().unwrap();
     let (name, epoch) = (producer.name().to_owned(), producer.epoch());
@@ -180,11 +199,6 @@ fn thread_cpu() -> f64 {
 fn on_cpu(task: &Path) -> f64 {
     let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
     text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or_default()
-}
-
-fn median(ratios: &mut [Ratios], of: impl Fn(&Ratios) -> f64) -> f64 {
-    ratios.sort_by(|a, b| of(a).total_cmp(&of(b)));
-    of(&ratios[ratios.len() / 2])
 }
 
 type Record<'a> = BaseRecord<'a, (), [u8]>;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use foldhash::fast::RandomState;
 use lacuna_core::stamp;
-use lacuna_interceptor::{Identity, Lane, Outcome, Table, lock};
+use lacuna_interceptor::{Identity, Lane, Lanes, Outcome, Table, lock};
 
 use crate::partition::Spread;
 
@@ -42,6 +42,12 @@ impl Topics {
         #[expect(clippy::cast_possible_truncation, reason = "a hash")]
         let hash = self.hasher.hash_one(name) as usize;
         hash
+    }
+}
+
+impl Lanes for Topics {
+    fn each(&self, visit: &mut dyn FnMut(&Lane)) {
+        self.lanes().for_each(visit);
     }
 }
 

@@ -23,6 +23,7 @@ mod consumer;
 mod context;
 mod future;
 mod lanes;
+mod ledger;
 mod metadata;
 mod native;
 mod observer;
@@ -34,7 +35,9 @@ mod stamper;
 pub use consumer::{CheckContext, Checked, CheckedConsumer, CheckedContext, CheckedStreamConsumer};
 pub use context::StampContext;
 pub use future::{DeliveryFuture, FutureContext, StampedFutureProducer};
-pub use lacuna_interceptor::{CHECK_ENV, Counts, PRODUCER_ENV, STAMP_ENV, Switch};
+pub use lacuna_interceptor::{
+    CHECK_ENV, Counts, LEDGER_ENV, PRODUCER_ENV, Reported, SIDECAR_ENV, STAMP_ENV, Switch,
+};
 pub use observer::CheckOptions;
 pub use options::Options;
 pub use producer::{Enqueue, StampedProducer, StampedThreadedProducer};

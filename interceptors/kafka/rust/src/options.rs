@@ -1,5 +1,7 @@
 //! What an application may set of its stamping; the environment sets the defaults.
 
+use std::time::Duration;
+
 use lacuna_interceptor::{Options as Stamping, Switch};
 
 /// How a producer stamps.
@@ -39,6 +41,30 @@ impl Options {
     #[must_use]
     pub fn switch(mut self, switch: Switch) -> Self {
         self.stamping.switch = switch;
+        self
+    }
+
+    /// The topic that the ledger is sent to, on the same cluster; `None`: it is not. By default
+    /// [`LEDGER_ENV`](crate::LEDGER_ENV) says, and else it is `lacuna.ledger`.
+    #[must_use]
+    pub fn ledger(mut self, topic: Option<&str>) -> Self {
+        self.stamping.ledger.name = topic.map(str::to_owned);
+        self
+    }
+
+    /// How often the ledger is sent while a lane moves or has pending numbers: every two seconds,
+    /// unless told otherwise, and well below the grace of who reads it.
+    #[must_use]
+    pub fn ledger_interval(mut self, interval: Duration) -> Self {
+        self.stamping.ledger.interval = interval;
+        self
+    }
+
+    /// A sidecar to which the ledger is posted as well, `http://HOST:PORT` or `unix:/PATH`. By
+    /// default the one that [`SIDECAR_ENV`](crate::SIDECAR_ENV) names.
+    #[must_use]
+    pub fn sidecar(mut self, address: Option<&str>) -> Self {
+        self.stamping.ledger.sidecar = address.map(str::to_owned);
         self
     }
 

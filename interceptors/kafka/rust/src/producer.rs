@@ -6,8 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lacuna_core::ledger::LedgerRecord;
-use lacuna_interceptor::{Counts, Switch};
-use rdkafka::ClientConfig;
+use lacuna_interceptor::{Carrier, Counts, End, Lanes, Reported, Switch};
 use rdkafka::client::Client;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -19,14 +18,18 @@ use rdkafka::producer::{
 };
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::context::StampContext;
+use crate::ledger::{AskToken, TopicCarrier};
 use crate::metadata;
 use crate::options::Options;
 use crate::stamper::{Refusal, Stamper};
 
 /// How long a drop waits for the reports of what it purged: rdkafka's own figure.
 const LAST_REPORTS: Duration = Duration::from_millis(500);
+/// How long a drop waits for the ledger's last records to arrive.
+const LAST_RECORDS: Duration = Duration::from_millis(3_500);
 
 /// A [`ThreadedProducer`] that stamps; all else is as in [`StampedProducer`].
 pub type StampedThreadedProducer<C = DefaultProducerContext, Part = NoCustomPartitioner> =
@@ -39,7 +42,7 @@ pub type StampedThreadedProducer<C = DefaultProducerContext, Part = NoCustomPart
 ///
 /// ```no_run
 /// use lacuna_kafka::StampedProducer; // instead of rdkafka::producer::BaseProducer
-/// use rdkafka::ClientConfig;
+/// use rdkafka::{ClientConfig, ClientContext};
 /// use rdkafka::producer::BaseRecord;
 ///
 /// let producer: StampedProducer =
@@ -147,6 +150,18 @@ where
             stamper.refresh,
             move |topic, timeout| weak.upgrade().map(|producer| led(&*producer, topic, timeout)),
         );
+        let ledger = &options.stamping.ledger;
+        let topic = ledger.name.as_ref().map(|name| {
+            let (key, app) = (&stamper.identity().producer, Arc::downgrade(&producer));
+            let token: AskToken = Arc::new(move |configuration| {
+                let app = app.upgrade().ok_or("the producer has ended")?;
+                app.client().context().generate_oauth_token(configuration)
+            });
+            Box::new(TopicCarrier::<C>::new(config, name, key, token)) as Box<dyn Carrier>
+        });
+        let lanes: Arc<dyn Lanes> = Arc::clone(&stamper.topics) as _;
+        let (identity, carriers) = (stamper.identity().clone(), topic.into_iter().collect());
+        stamper.reporter.start(ledger, identity, stamper.answers(), lanes, carriers);
         Ok(Self { producer, stamper, _types: PhantomData })
     }
 
@@ -183,6 +198,18 @@ where
         known
     }
 
+    /// What the end of a transaction says of its numbers. One that failed and may be tried again
+    /// has not ended yet.
+    fn ended(&self, result: KafkaResult<()>, end: End) -> KafkaResult<()> {
+        let fatal = |error: &KafkaError| matches!(error, KafkaError::Transaction(error) if error.is_fatal());
+        match &result {
+            Ok(()) => self.stamper.end_transaction(end),
+            Err(error) if fatal(error) => self.stamper.end_transaction(End::Unclear),
+            Err(_) => {}
+        }
+        result
+    }
+
     /// The switch that governs this producer; it may be turned at any time.
     #[must_use]
     pub fn switch(&self) -> &Switch {
@@ -205,6 +232,12 @@ where
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.stamper.identity().epoch
+    }
+
+    /// What of the ledger was sent, in records.
+    #[must_use]
+    pub fn reported(&self) -> Reported {
+        self.stamper.reporter.counts()
     }
 
     /// This producer's own book: one ledger record of every lane, made now from the delivery
@@ -259,7 +292,9 @@ where
     }
 
     fn flush<T: Into<Timeout>>(&self, timeout: T) -> KafkaResult<()> {
-        self.producer.flush(timeout)
+        self.producer.flush(timeout)?;
+        self.stamper.reporter.ring();
+        Ok(())
     }
 
     fn purge(&self, flags: PurgeConfig) {
@@ -284,15 +319,11 @@ where
     }
 
     fn commit_transaction<T: Into<Timeout>>(&self, timeout: T) -> KafkaResult<()> {
-        self.producer.commit_transaction(timeout)?;
-        self.stamper.end_transaction(true);
-        Ok(())
+        self.ended(self.producer.commit_transaction(timeout), End::Committed)
     }
 
     fn abort_transaction<T: Into<Timeout>>(&self, timeout: T) -> KafkaResult<()> {
-        self.producer.abort_transaction(timeout)?;
-        self.stamper.end_transaction(false);
-        Ok(())
+        self.ended(self.producer.abort_transaction(timeout), End::RolledBack)
     }
 }
 
@@ -303,11 +334,13 @@ where
     P: Enqueue<C, Part>,
 {
     /// As rdkafka's own: what is still queued is purged and its delivery reports are served, here
-    /// and now, even where the background holds the client for a moment longer.
+    /// and now, even where the background holds the client for a moment longer. Then the ledger
+    /// says its last, for which this waits a moment.
     fn drop(&mut self) {
         self.stamper.questions.close();
         self.producer.purge(PurgeConfig::default().queue().inflight());
         drop(self.producer.flush(LAST_REPORTS));
+        self.stamper.reporter.close(LAST_RECORDS);
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use lacuna_core::ledger::LedgerRecord;
 use lacuna_core::stamp;
-use lacuna_interceptor::{Answers, Counts, Identity, Outcome, Switch, Unstamped, clock};
+use lacuna_interceptor::{
+    Answers, Counts, End, Identity, Outcome, Reporter, Switch, Unstamped, clock,
+};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Message, ToBytes};
@@ -38,6 +40,7 @@ pub(crate) struct Stamper {
     pub(crate) refresh: Duration,
     pub(crate) topics: Arc<Topics>,
     pub(crate) questions: Arc<Questions>,
+    pub(crate) reporter: Arc<Reporter>,
     unstamped: Unstamped,
 }
 
@@ -58,12 +61,17 @@ impl Stamper {
             refresh: metadata::refresh_interval(&native),
             topics: Arc::default(),
             questions: Arc::default(),
+            reporter: Arc::default(),
             unstamped: Unstamped::default(),
         })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    pub(crate) fn answers(&self) -> Answers {
+        self.answers
     }
 
     pub(crate) fn switch(&self) -> &Switch {
@@ -123,12 +131,18 @@ impl Stamper {
         if let Some(topic) = self.topics.find(message.topic()) {
             topic.settle(message.partition(), prefix, seq, outcome(message, error));
         }
+        if error.is_some() {
+            self.reporter.ring();
+        }
     }
 
-    /// The open transaction was committed or rolled back.
-    pub(crate) fn end_transaction(&self, committed: bool) {
+    /// The open transaction came to its end.
+    pub(crate) fn end_transaction(&self, end: End) {
         for lane in self.topics.lanes() {
-            lane.end_transaction(committed);
+            lane.end_transaction(end);
+        }
+        if end != End::Committed {
+            self.reporter.ring();
         }
     }
 

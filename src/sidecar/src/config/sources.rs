@@ -111,9 +111,10 @@ fn one(section: &mut Section<'_>, name: &str, place: &Place) -> Option<Taken> {
     let given = section.has("topics") || section.has("patterns");
     let names = section.list("topics").unwrap_or_default();
     let patterns = section.list_with("patterns", pattern).unwrap_or_default();
-    let exclude = section.list_with("exclude", pattern).unwrap_or_default();
+    let mut exclude = section.list_with("exclude", pattern).unwrap_or_default();
     let from = section.text_with("from", parse_from).unwrap_or_default();
     let stream_prefix = section.parsed::<String>("stream_prefix").unwrap_or_default();
+    let ledger = section.parsed::<String>("ledger").unwrap_or_else(|| KafkaSettings::LEDGER.into());
     let metadata_interval = section.parsed::<Millis>("metadata_interval");
     let properties = properties(section);
 
@@ -127,12 +128,15 @@ fn one(section: &mut Section<'_>, name: &str, place: &Place) -> Option<Taken> {
         }
         return None;
     }
+    // The ledger is never a stream that a pattern takes.
+    exclude.push(regex::escape(&ledger));
     let topics = Topics::new(names.clone(), &patterns, &exclude).ok()?;
     let metadata_interval = metadata_interval
         .map_or(KafkaSettings::METADATA_INTERVAL, |Millis(millis)| Duration::from_millis(millis));
     let source = KafkaSettings {
         from,
         stream_prefix,
+        ledger: Some(ledger).filter(|topic| topic != "off"),
         metadata_interval,
         properties,
         ..KafkaSettings::new(name, &brokers?, topics)

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use tokio::time::sleep;
 
 use super::broker::{Broker, partitions_for};
 use super::consumer;
+use super::pipe::{self, Held};
 use super::plan::{Dice, Stream};
-use super::producer::{self, Held};
+use super::producer::{self, Runs};
 use super::table::{self, Result as Outcome};
 use super::truth::{LostRange, Truth};
 use crate::cli::{DemoArgs, Format};
@@ -27,7 +29,7 @@ use crate::http::{Api, router};
 use crate::source::kafka::{self, From, KafkaSettings, OpenError, Topics};
 
 /// How long a number may be missing here before it is judged, ms.
-const GRACE_MS: u64 = 1_000;
+const GRACE_MS: u64 = 2_000;
 /// Messages where nothing else is asked for.
 const MESSAGES: u64 = 60_000;
 /// Fewest messages: below, faults would be too few to show anything.
@@ -36,7 +38,7 @@ const LEAST: u64 = 1_000;
 const MOST: u64 = 2_000_000;
 /// How long the producers take for it, ms.
 const WITHIN_MS: u64 = 6_000;
-const PRODUCERS: [&str; 3] = ["demo-web", "demo-mobile", "demo-batch"];
+pub(super) const PRODUCERS: [&str; 3] = ["demo-web", "demo-mobile", "demo-batch"];
 /// As long as the engine finds anything, it may find the rest; after so long without, ms, it is
 /// waited for no more.
 const PATIENCE_MS: u64 = 12_000;
@@ -96,8 +98,8 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Exit, DemoError> {
     }
     let seed = args.seed.unwrap_or_else(clock::now_ms);
     let runtime = Runtime::new()?;
-    let broker = Broker::start()?;
-    let demo = Demo::start(&runtime, &broker, seed, messages, args.headless)?;
+    let (front, broker) = (Broker::start()?, Broker::start()?);
+    let demo = Demo::start(&runtime, [&front, &broker], seed, messages, args.headless)?;
     let outcome = demo.play(&runtime)?;
     let exit = if outcome.is_exact() { Exit::DONE } else { Exit::Judged(1) };
     match args.format {
@@ -115,6 +117,10 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Exit, DemoError> {
 
 struct Demo {
     engine: Engine,
+    /// The sidecar's own address.
+    address: SocketAddr,
+    /// The broker that the producers know.
+    front: String,
     brokers: String,
     seed: u64,
     messages: u64,
@@ -125,16 +131,18 @@ struct Demo {
 impl Demo {
     fn start(
         runtime: &Runtime,
-        broker: &Broker,
+        [front, broker]: [&Broker; 2],
         seed: u64,
         messages: u64,
         headless: bool,
     ) -> Result<Self, DemoError> {
         let partitions = [partitions_for(messages, 6), partitions_for(messages / 3, 4)];
         for stream in Stream::ALL {
-            broker.create_topic(stream.topic(), partitions[stream as usize])?;
+            for broker in [front, broker] {
+                broker.create_topic(stream.topic(), partitions[stream as usize])?;
+            }
         }
-        let brokers = broker.address();
+        let (front, brokers) = (front.address(), broker.address());
         let mut settings = EngineSettings::default();
         settings.checker.default_stream.grace_ms = GRACE_MS;
         let names = Stream::ALL.map(|stream| stream.topic().to_owned());
@@ -144,21 +152,20 @@ impl Demo {
         kafka.from = From::Beginning;
         kafka.metadata_interval = Duration::from_secs(1);
         let engine = Engine::start(&settings, vec![kafka::open(kafka, &settings)?])?;
-        let demo = Self { engine, brokers, seed, messages, partitions, headless };
-        demo.serve(runtime, settings.checker.default_stream.clock_skew_ms)?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let demo = Self { engine, address, front, brokers, seed, messages, partitions, headless };
+        demo.serve(runtime, listener, settings.checker.default_stream.clock_skew_ms);
         runtime.block_on(demo.wait(|_| demo.engine.ready()))?;
         Ok(demo)
     }
 
-    /// Puts the page where a browser finds it.
-    fn serve(&self, runtime: &Runtime, clock_skew_ms: u64) -> Result<(), DemoError> {
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        let address = listener.local_addr()?;
+    /// Puts the page where a browser finds it, and takes the producers' ledgers.
+    fn serve(&self, runtime: &Runtime, listener: TcpListener, clock_skew_ms: u64) {
         let router = router(Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms), 1 << 20);
         runtime.spawn(async move { axum::serve(listener, router).await });
         self.say(format_args!("seed {}, {} messages", self.seed, self.messages));
-        self.say(format_args!("the report, live: http://{address}/"));
-        Ok(())
+        self.say(format_args!("the report, live: http://{}/", self.address));
     }
 
     fn say(&self, what: std::fmt::Arguments<'_>) {
@@ -193,8 +200,8 @@ impl Demo {
         // What comes late comes after it was judged lost, and not before.
         let lost = (truth.swallowed.len() + late.len()) as u128;
         self.say(format_args!("all is sent but {} that come late", late.len()));
-        runtime.block_on(self.wait(|totals| totals.lost.undetermined == lost))?;
-        truth.add(producer::send_late(&self.brokers, late)?);
+        runtime.block_on(self.wait(|totals| totals.lost.store == lost))?;
+        truth.add(pipe::send_late(&self.brokers, late)?);
 
         let injected = truth.totals();
         runtime.block_on(async {
@@ -219,21 +226,34 @@ impl Demo {
     }
 
     fn produce(&self, runtime: &Runtime) -> Result<(Truth, Vec<Held>), DemoError> {
-        let sent = Arc::new(AtomicU64::new(0));
+        let (sent, done, runs) = (Arc::<AtomicU64>::default(), Arc::default(), Runs::default());
+        let way = {
+            let task = pipe::Task {
+                from: self.front.clone(),
+                to: self.brokers.clone(),
+                seed: self.seed,
+                partitions: self.partitions,
+                runs: runs.clone(),
+                sent: Arc::clone(&sent),
+                done: Arc::<AtomicBool>::clone(&done),
+            };
+            thread::spawn(move || pipe::carry(&task))
+        };
         let share = self.messages / PRODUCERS.len() as u64;
         let threads: Vec<_> = (0_u64..)
             .zip(PRODUCERS)
             .map(|(index, name)| {
                 let task = producer::Task {
-                    brokers: self.brokers.clone(),
+                    brokers: self.front.clone(),
+                    sidecar: format!("http://{}", self.address),
                     name,
                     dice: Dice::new(self.seed, index),
                     messages: share,
                     within_ms: WITHIN_MS,
                     partitions: self.partitions,
                     restarts: index == 1,
-                    loses_first: index == 0,
-                    sent: sent.clone(),
+                    runs: runs.clone(),
+                    sent: Arc::clone(&sent),
                 };
                 thread::spawn(move || producer::produce(task))
             })
@@ -249,14 +269,14 @@ impl Demo {
                 totals.duplicates_sum()
             ));
         }
-        let mut truth = Truth::default();
-        let mut late = Vec::new();
-        for thread in threads {
-            let outcome = thread.join().map_err(|_| DemoError::Thread)??;
-            truth.add(outcome.truth);
-            late.extend(outcome.late);
-        }
-        Ok((truth, late))
+        let restarts = threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| DemoError::Thread)?.map_err(DemoError::from));
+        let restarts = restarts.sum::<Result<u64, _>>();
+        done.store(true, Ordering::Release);
+        let outcome = way.join().map_err(|_| DemoError::Thread)??;
+        let truth = Truth { restarts: restarts?, ..outcome.truth };
+        Ok((truth, outcome.late))
     }
 
     async fn ranges(&self) -> Result<BTreeSet<LostRange>, Stopped> {
@@ -332,7 +352,7 @@ mod tests {
         assert_eq!((exit, &json["exact"]), (Exit::DONE, &true.into()));
         // Were nothing injected, the two would be equal too.
         for (kind, of) in [
-            ("lost", "undetermined"),
+            ("lost", "store"),
             ("lost", "consume"),
             ("duplicates", "resent"),
             ("duplicates", "redelivered"),

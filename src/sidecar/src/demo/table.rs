@@ -39,7 +39,7 @@ impl Result {
                 + t.by_design.retention
         };
         vec![
-            ("lost before the broker", i.lost.undetermined, f.lost.undetermined),
+            ("lost after the acknowledgement", i.lost.store, f.lost.store),
             ("skipped by the consumer", i.lost.consume, f.lost.consume),
             ("stored twice", i.duplicates.resent.into(), f.duplicates.resent.into()),
             ("handed over again", i.duplicates.redelivered.into(), f.duplicates.redelivered.into()),
@@ -59,8 +59,18 @@ impl Result {
             ("valid messages", i.observed.valid.into(), f.observed.valid.into()),
             (
                 "anything else",
-                i.missing + i.refused + i.lost.produce + i.lost.store + unknown(i) + by_design(i),
-                f.missing + f.refused + f.lost.produce + f.lost.store + unknown(f) + by_design(f),
+                i.missing
+                    + i.refused
+                    + i.lost.produce
+                    + i.lost.undetermined
+                    + unknown(i)
+                    + by_design(i),
+                f.missing
+                    + f.refused
+                    + f.lost.produce
+                    + f.lost.undetermined
+                    + unknown(f)
+                    + by_design(f),
             ),
         ]
     }

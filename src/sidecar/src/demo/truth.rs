@@ -37,7 +37,7 @@ pub(super) struct LostRange {
 pub(super) struct Truth {
     /// Numbers taken, per lane.
     pub(super) taken: BTreeMap<Lane, u64>,
-    /// Numbers taken and never sent.
+    /// Numbers that were acknowledged, and swallowed on their way.
     pub(super) swallowed: BTreeSet<(Lane, u64)>,
     /// Numbers that the group's consumer did not process.
     pub(super) skipped: BTreeSet<(Lane, u64)>,
@@ -88,6 +88,10 @@ impl Seen {
 }
 
 impl Truth {
+    pub(super) fn count_write(&mut self, stream: Stream, partition: i32) {
+        *self.written.entry((stream, partition)).or_default() += 1;
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         // Every lane is one thread's.
         self.taken.extend(other.taken);
@@ -127,10 +131,9 @@ impl Truth {
                 totals.lanes += 1;
             }
         }
-        totals.lost.undetermined = self.swallowed.len() as Count;
+        totals.lost.store = self.swallowed.len() as Count;
         totals.lost.consume = self.skipped.len() as Count;
         totals.recovered = self.late;
-        totals.lanes_without_ledger = totals.lanes;
         totals.producers =
             self.taken.keys().map(|lane| lane.producer).collect::<BTreeSet<_>>().len() as u64;
         totals.open_gaps = self.ranges().len() as u64;
@@ -141,7 +144,7 @@ impl Truth {
     pub(super) fn ranges(&self) -> BTreeSet<LostRange> {
         let mut ranges = BTreeSet::new();
         let views =
-            [("log", Stage::Undetermined, &self.swallowed), (GROUP, Stage::Consume, &self.skipped)];
+            [("log", Stage::Store, &self.swallowed), (GROUP, Stage::Consume, &self.skipped)];
         for (view, stage, numbers) in views {
             let mut open: Option<(Lane, u64, u64)> = None;
             for &(lane, number) in numbers {

@@ -38,6 +38,12 @@ pub trait Tap: Debug + Send {
     /// True: there was something, ask again soon.
     fn read(&mut self, checker: &mut Checker, wait: Duration) -> bool;
 
+    /// Up to when it has read all that the producers said on the ledger's channel, ms since the Unix
+    /// epoch, 0: nothing yet; `None`: it has no such channel.
+    fn ledger_read(&self) -> Option<u64> {
+        None
+    }
+
     /// The switch has moved: pauses what is off now, watches again what is on again.
     fn switch(&mut self, checker: &mut Checker, switch: &Switch);
 }

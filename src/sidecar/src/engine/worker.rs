@@ -43,6 +43,8 @@ pub(super) struct Worker {
     switch: Switch,
     findings: Findings,
     swept_at: u64,
+    /// Up to when every tap that has one has read the ledger's channel.
+    ledger_read: Option<u64>,
 }
 
 struct Reported {
@@ -68,6 +70,7 @@ impl Worker {
             switch: Switch::default(),
             findings: Findings::default(),
             swept_at: clock::now_ms(),
+            ledger_read: None,
         };
         worker.switch(settings.switch.clone());
         let (sender, tasks) = mpsc::channel();
@@ -109,6 +112,11 @@ impl Worker {
             if busy {
                 wait = Duration::ZERO;
             }
+        }
+        let ledger_read = self.taps.iter().filter_map(|tap| tap.ledger_read()).min();
+        if let Some(at) = ledger_read.filter(|&at| self.ledger_read.is_none_or(|was| was < at)) {
+            self.ledger_read = ledger_read;
+            self.checker.ledger_read(at);
         }
         busy
     }

@@ -2,14 +2,17 @@
 //! own.
 //!
 //! ```text
-//! lab-producer brokers=B topic=T name=N out=FILE [threads=4] [size=100] [shape=mixed|free]
-//!              [stamp=yes|no] [choose=yes|no] [prefetch=yes|no] [set.PROPERTY=VALUE …]
+//! lab-producer brokers=B topic=T name=N out=FILE [threads=4] [size=100] [long=N] [shape=mixed|free]
+//!              [stamp=yes|no] [choose=yes|no] [prefetch=yes|no] [ledger=TOPIC] [sidecar=ADDRESS]
+//!              [set.PROPERTY=VALUE …]
 //! ```
 //!
+//! With `long` every Nth message has twenty times the size.
+//!
 //! It is told, a line each: `send COUNT [PER_SECOND]` (in the background), `stop` (sending), `count`
-//! (says `answered N`), `wait` (for sending to end and the broker to answer; says `idle`), `off` and
-//! `on` (the switch; says `switched`), `begin` and `commit` (a transaction; says `begun`,
-//! `committed`). At the end of its input it ends.
+//! (says `answered N`), `taken` (numbers so far; says `taken N`), `wait` (for sending to end and the
+//! broker to answer; says `idle`), `off` and `on` (the switch; says `switched`), `begin` and `commit`
+//! (a transaction; says `begun`, `committed`). At the end of its input it ends.
 #![expect(clippy::disallowed_methods, reason = "a rate needs the real clock")]
 
 use std::error::Error;
@@ -31,6 +34,8 @@ use rdkafka::message::{DeliveryResult, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// Well below the grace that tests run with.
+const LEDGER_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The application's own context: what the broker answered goes into the file.
 #[derive(Clone)]
@@ -46,6 +51,8 @@ impl ProducerContext for Witness {
 
     fn delivery(&self, report: &DeliveryResult<'_>, (): ()) {
         let (message, error) = match report {
+            // Without an answer there is no offset.
+            Ok(message) if message.offset() < 0 => (message, Some("not asked".to_owned())),
             Ok(message) => (message, None),
             Err((error, message)) => (message, Some(error.to_string())),
         };
@@ -102,6 +109,13 @@ impl Client {
         }
     }
 
+    fn taken(&self) -> u64 {
+        match self {
+            Self::Stamped(client) => client.counts().stamped,
+            Self::Plain(_) => 0,
+        }
+    }
+
     fn init_transactions(&self) -> Result<(), KafkaError> {
         match self {
             Self::Stamped(client) => client.init_transactions(TIMEOUT),
@@ -116,6 +130,7 @@ struct Load {
     topic: String,
     name: String,
     size: usize,
+    long: u64,
     free: bool,
     per_second: Option<u64>,
     stopped: Arc<AtomicBool>,
@@ -134,7 +149,9 @@ impl Load {
                 thread::sleep(due.saturating_sub(since.elapsed()));
             }
             let value = format!("{}/{thread}/{number}", self.name);
-            let value = format!("{value:.<width$}", width = self.size);
+            let is_long = number.checked_rem(self.long) == Some(0);
+            let width = self.size * if is_long { 20 } else { 1 };
+            let value = format!("{value:.<width$}");
             let key = format!("key-{}", number % 17);
             let mut record = self.shape(number, &key).payload(&value);
             // A full queue is the application's to wait for, as it is without stamps.
@@ -182,6 +199,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         topic: arguments.text("topic").to_owned(),
         name: arguments.text("name").to_owned(),
         size: arguments.optional("size").unwrap_or("100").parse()?,
+        long: arguments.optional("long").unwrap_or("0").parse()?,
         free: arguments.optional("shape") == Some("free"),
         per_second: None,
         stopped: Arc::new(AtomicBool::new(false)),
@@ -206,6 +224,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 sent += each;
             }
+            ["taken"] => say(&format!("taken {}", client.taken())),
             ["stop"] => load.stopped.store(true, Ordering::Relaxed),
             ["count"] => say(&format!("answered {}", answered.load(Ordering::Relaxed))),
             ["wait"] => {
@@ -259,6 +278,9 @@ fn client(
         let options = Options::default()
             .producer(arguments.text("name"))
             .switch(switch.clone())
+            .ledger(arguments.optional("ledger"))
+            .sidecar(arguments.optional("sidecar"))
+            .ledger_interval(LEDGER_INTERVAL)
             .choose_partitions(arguments.optional("choose") != Some("no"));
         let client = StampedThreadedProducer::new(&config, witness, &options)?;
         if arguments.optional("prefetch") == Some("yes") {

@@ -8,5 +8,6 @@ mod clean;
 mod faults;
 mod groups;
 mod harness;
+mod ledger;
 mod outages;
 mod unchanged;

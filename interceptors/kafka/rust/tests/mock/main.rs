@@ -4,6 +4,7 @@
 mod book;
 mod consumer;
 mod future;
+mod ledger;
 mod placement;
 mod stamping;
 mod support;

@@ -257,6 +257,15 @@ impl Message {
         u64::try_from(self.0.offset).ok()
     }
 
+    /// Its payload; a null one is empty.
+    pub(super) fn payload(&self) -> &[u8] {
+        if self.0.payload.is_null() {
+            return &[];
+        }
+        // SAFETY: so many bytes stand there, and they live as long as the message.
+        unsafe { slice::from_raw_parts(self.0.payload.cast::<u8>(), self.0.len) }
+    }
+
     /// Its timestamp, ms since the Unix epoch.
     #[inline]
     pub(super) fn time(&self) -> Option<u64> {

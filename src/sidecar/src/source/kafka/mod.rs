@@ -2,7 +2,8 @@
 //!
 //! A source has one control thread, which finds topics and asks the broker for offsets, and one
 //! [`Tap`](crate::engine::Tap) in every worker of the engine, which reads. They talk in batches of
-//! orders and notes; per message the tap's own thread does everything, with nothing shared.
+//! orders and notes; per message the tap's own thread does everything, with nothing shared. Another
+//! thread reads the ledger's topic for all of them.
 //!
 //! ```text
 //!              ┌ control thread ┐  notes: ask for ends, a position is gone   ┌ worker ───────────┐
@@ -15,12 +16,15 @@
 mod batch;
 mod client;
 mod control;
+mod ledger;
 mod open;
 mod range;
 mod settings;
 mod tap;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_ledger;
 mod topics;
 
 pub use client::{MANAGED, OpenError};

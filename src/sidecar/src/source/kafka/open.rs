@@ -4,6 +4,7 @@ use std::thread;
 use super::batch::Queue;
 use super::client::{OpenError, connect};
 use super::control::{Control, Shared};
+use super::ledger::{self, Listening};
 use super::settings::KafkaSettings;
 use super::tap::{Streams, Tap};
 use crate::engine::{self, EngineSettings, Opened};
@@ -21,6 +22,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         default: engine.checker.default_stream.clone(),
         own: engine.streams.clone(),
     };
+    let mut heard = ledger::listen(&settings, &asker, workers)?.into_iter();
     let (notes, noted) = mpsc::channel();
     let mut orders = Vec::with_capacity(workers);
     let mut taps: Vec<Box<dyn engine::Tap>> = Vec::with_capacity(workers);
@@ -29,7 +31,11 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         orders.push(order);
         let (queue, notes) = (Queue::new(reader.clone()), notes.clone());
         let (shared, streams) = (shared.clone(), streams.clone());
-        taps.push(Box::new(Tap::new(index, queue, ordered, notes, shared, streams)));
+        let tap = Tap::new(index, queue, ordered, notes, shared, streams);
+        taps.push(match heard.next() {
+            Some(said) => Box::new(Listening::new(tap, said)),
+            None => Box::new(tap),
+        });
     }
     let name = settings.name.clone();
     let control =

@@ -18,6 +18,8 @@ pub struct KafkaSettings {
     /// Stands before every topic's name to make the stream's, where two clusters have the same
     /// topics. Empty: the topic's name is the stream's.
     pub stream_prefix: String,
+    /// The topic to which producers send their ledger; `None`: it is not read.
+    pub ledger: Option<String>,
     /// How often topics and partitions are looked for, at least: a short grace asks for more.
     pub metadata_interval: Duration,
     /// librdkafka's own properties, but for those in [`super::MANAGED`].
@@ -29,6 +31,9 @@ impl KafkaSettings {
     /// topic is read within seconds, seldom enough that no broker notices.
     pub const METADATA_INTERVAL: Duration = Duration::from_secs(5);
 
+    /// The ledger's topic, unless configured.
+    pub const LEDGER: &str = "lacuna.ledger";
+
     /// These topics of these brokers, from now on, and all else at its default.
     #[must_use]
     pub fn new(name: &str, brokers: &str, topics: Topics) -> Self {
@@ -38,6 +43,7 @@ impl KafkaSettings {
             topics,
             from: From::End,
             stream_prefix: String::new(),
+            ledger: Some(Self::LEDGER.to_owned()),
             metadata_interval: Self::METADATA_INTERVAL,
             properties: BTreeMap::new(),
         }

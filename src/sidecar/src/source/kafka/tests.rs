@@ -23,15 +23,15 @@ use crate::engine::{Engine, EngineSettings, Opened, Switch, Tap};
 use crate::exit::Exit;
 
 /// Far above what any step takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Cluster {
-    mock: MockCluster<'static, DefaultProducerContext>,
-    producer: BaseProducer,
+pub(super) struct Cluster {
+    pub(super) mock: MockCluster<'static, DefaultProducerContext>,
+    pub(super) producer: BaseProducer,
 }
 
 impl Cluster {
-    fn start(topics: &[(&str, i32)]) -> Self {
+    pub(super) fn start(topics: &[(&str, i32)]) -> Self {
         let mock = MockCluster::new(1).unwrap();
         for &(topic, partitions) in topics {
             mock.create_topic(topic, partitions, 1).unwrap();
@@ -45,7 +45,7 @@ impl Cluster {
     }
 
     /// Stores these numbers of one producer, in the order given.
-    fn send(&self, topic: &str, partition: i32, numbers: impl IntoIterator<Item = u64>) {
+    pub(super) fn send(&self, topic: &str, partition: i32, numbers: impl IntoIterator<Item = u64>) {
         let mut encoder = Encoder::new("p", 1, topic, &partition.to_string()).unwrap();
         for number in numbers {
             let header = Header { key: HEADER, value: Some(encoder.encode(number)) };
@@ -58,7 +58,7 @@ impl Cluster {
         self.producer.flush(PATIENCE).unwrap();
     }
 
-    fn tap(&self, topics: Topics, from: From, engine: &EngineSettings) -> Engine {
+    pub(super) fn tap(&self, topics: Topics, from: From, engine: &EngineSettings) -> Engine {
         let mut settings = KafkaSettings::new("k", &self.mock.bootstrap_servers(), topics);
         settings.from = from;
         settings.metadata_interval = Duration::from_millis(200);
@@ -71,13 +71,13 @@ fn topics_named(names: Vec<String>) -> Topics {
     Topics::new(names, &[] as &[&str], &[] as &[&str]).unwrap()
 }
 
-fn settings(grace_ms: u64) -> EngineSettings {
+pub(super) fn settings(grace_ms: u64) -> EngineSettings {
     let mut settings = EngineSettings::default();
     settings.checker.default_stream.grace_ms = grace_ms;
     settings
 }
 
-async fn until(engine: &Engine, what: &str, holds: impl Fn(&Totals) -> bool) -> Totals {
+pub(super) async fn until(engine: &Engine, what: &str, holds: impl Fn(&Totals) -> bool) -> Totals {
     let waiting = async {
         loop {
             let totals = engine.totals().await.unwrap();
@@ -93,7 +93,7 @@ async fn until(engine: &Engine, what: &str, holds: impl Fn(&Totals) -> bool) -> 
     }
 }
 
-async fn ready(engine: &Engine) {
+pub(super) async fn ready(engine: &Engine) {
     until(engine, "ready", |_| engine.ready()).await;
 }
 
