@@ -150,6 +150,19 @@ pub fn states(rows: &[Value]) -> BTreeMap<String, BTreeSet<Gap>> {
     states
 }
 
+/// The ranges of rows.
+///
+/// # Panics
+/// If one comes twice.
+#[must_use]
+pub fn gaps(rows: &[Value]) -> BTreeSet<Gap> {
+    let mut gaps = BTreeSet::new();
+    for row in rows {
+        assert!(gaps.insert(gap(row)), "a finding comes once: {row}");
+    }
+    gaps
+}
+
 fn gap(row: &Value) -> Gap {
     Gap { lane: lane(row), first: number(row, "first"), last: number(row, "last") }
 }

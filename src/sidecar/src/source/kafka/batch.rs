@@ -257,6 +257,13 @@ impl Message {
         u64::try_from(self.0.offset).ok()
     }
 
+    /// The epoch of the leader that stored it; -1 where the broker does not say.
+    #[inline]
+    pub(super) fn leader_epoch(&self) -> i32 {
+        // SAFETY: the message is alive.
+        unsafe { c::rd_kafka_message_leader_epoch(&raw const self.0) }
+    }
+
     /// Its timestamp, ms since the Unix epoch.
     #[inline]
     pub(super) fn time(&self) -> Option<u64> {

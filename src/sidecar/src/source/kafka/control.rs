@@ -30,7 +30,7 @@ pub(super) enum Order {
     /// Where the logs of these partitions ended when they were asked for, ms since the Unix epoch;
     /// `None`: no answer.
     Ends { asked: u64, ends: Vec<(usize, Option<u64>)> },
-    /// The log holds `start` to `end` only; go on there.
+    /// The log holds `start` to `end` (exclusive) only; go on there.
     GoOn { number: usize, start: u64, end: u64 },
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Order {
 pub(super) enum Note {
     /// Something waits to be judged at the ends of these partitions.
     Ask(Vec<usize>),
-    /// The offset that comes next is not in the log.
+    /// The offset that comes next may not be in the log.
     Gone(usize),
     /// Something that a person must know.
     Trouble(String),
@@ -114,7 +114,7 @@ enum Begin {
 
 /// The thread that looks for topics and asks the broker for offsets, so that no tap has to wait.
 pub(super) struct Control {
-    /// The taps'; it has no more than events here.
+    /// The taps'.
     reader: Arc<Client>,
     asker: Arc<Client>,
     settings: KafkaSettings,
@@ -326,8 +326,9 @@ impl Control {
         for (tap, number) in gone {
             let (topic, partition) = &self.started[tap][number];
             let place = (&**topic, *partition);
+            // The client that reads knows best who leads: one that led before may answer others.
             let ask = |of| {
-                let answer = offsets(&self.asker, &[place], of, TIMEOUT).ok()?;
+                let answer = offsets(&self.reader, &[place], of, TIMEOUT).ok()?;
                 answer.get(&place).copied().flatten()
             };
             match (ask(Offset::Beginning), ask(Offset::End)) {

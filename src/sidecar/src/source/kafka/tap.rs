@@ -10,6 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::batch::{Key, Message, Queue};
 use super::control::{Note, Order, Shared};
+use super::lineage::{Lineage, Step};
 use crate::clock;
 use crate::engine::{self, Switch};
 
@@ -66,6 +67,8 @@ struct Slot {
     /// When it last proved to be readable (a record came, or an answer about its end), or was asked
     /// for its end after it had.
     readable_at: u64,
+    /// `next` when its end was asked for.
+    asked_next: u64,
     /// Something in it waits for an end, so it is asked for.
     wanting: bool,
     /// It could not be read; its next record or end begins with a `watch`.
@@ -73,6 +76,11 @@ struct Slot {
     on: bool,
     /// An end that the broker told, and when it was asked.
     end: Option<(u64, u64)>,
+    lineage: Lineage,
+    /// It is to be read from elsewhere: what comes until then is not looked at.
+    held: bool,
+    /// The broker may take single records out.
+    compacted: bool,
 }
 
 impl Slot {
@@ -91,6 +99,17 @@ impl Slot {
             checker.watch(self.id, &Watch { position, at, ..Watch::default() });
         }
     }
+
+    /// The log was cut back: what stood at or above `position` is gone.
+    fn cut(&mut self, checker: &mut Checker, position: u64, at: u64) {
+        let Self { topic, partition, .. } = self;
+        tracing::warn!(%topic, partition, position, read = self.next, "the log was cut back");
+        self.next = position;
+        self.end = None;
+        if self.on {
+            checker.cut(self.id, position, at);
+        }
+    }
 }
 
 impl engine::Tap for Tap {
@@ -106,6 +125,7 @@ impl engine::Tap for Tap {
             by_key: &self.by_key,
             last: None,
             failed: Vec::new(),
+            elsewhere: Vec::new(),
             checker,
             at,
         };
@@ -116,9 +136,12 @@ impl engine::Tap for Tap {
             }
         }
         batch.for_each(|message| reading.take(message));
-        let failed = reading.failed;
+        let Reading { failed, elsewhere, .. } = reading;
         for (key, error, text) in failed {
             self.fail(key, error, &text);
+        }
+        for (index, step) in elsewhere {
+            self.follow(checker, index, step);
         }
         self.reach_ends(checker);
         if at >= self.asked_at + ASK_EVERY_MS {
@@ -152,6 +175,8 @@ struct Reading<'a> {
     /// Messages come in runs of one partition.
     last: Option<(Key, usize)>,
     failed: Vec<(Key, RDKafkaErrorCode, String)>,
+    /// Slots that are to be read from elsewhere.
+    elsewhere: Vec<(usize, Step)>,
     checker: &'a mut Checker,
     at: u64,
 }
@@ -167,15 +192,31 @@ impl Reading<'_> {
                 None => return,
             },
         };
-        let slot = &mut self.slots[slot];
+        let index = slot;
+        let slot = &mut self.slots[index];
+        if slot.held {
+            return;
+        }
         if let Some(error) = message.error() {
-            return match (error, message.offset()) {
-                // All below was passed, control records at the log's end too.
-                (RDKafkaErrorCode::PartitionEOF, Some(offset)) => slot.next = slot.next.max(offset),
+            match (error, message.offset()) {
+                (RDKafkaErrorCode::PartitionEOF, Some(offset)) => match slot.lineage.end(offset) {
+                    // All below was passed, control records at the log's end too.
+                    Step::Take => slot.next = slot.next.max(offset),
+                    step @ (Step::Skip | Step::Cut(_) | Step::Look(_) | Step::Ask) => {
+                        self.hold(index, step);
+                    }
+                },
                 _ => self.failed.push((key, error, message.error_text())),
-            };
+            }
+            return;
         }
         let Some(position) = message.offset() else { return };
+        match slot.lineage.record(position, message.leader_epoch(), slot.compacted) {
+            Step::Take => {}
+            Step::Cut(cut) => slot.cut(self.checker, cut, self.at),
+            Step::Skip => return,
+            step @ (Step::Look(_) | Step::Ask) => return self.hold(index, step),
+        }
         if slot.away {
             slot.watch_on(self.checker, self.at);
         }
@@ -190,6 +231,12 @@ impl Reading<'_> {
             };
             self.checker.observe(slot.id, &observation);
         }
+    }
+
+    #[cold]
+    fn hold(&mut self, slot: usize, step: Step) {
+        self.slots[slot].held = true;
+        self.elsewhere.push((slot, step));
     }
 
     fn turn_to(&mut self, key: Key) -> Option<usize> {
@@ -236,7 +283,7 @@ impl Tap {
                 }
                 Order::Ends { asked, ends } => {
                     self.asking = false;
-                    self.take_ends(asked, &ends);
+                    self.take_ends(checker, asked, &ends);
                 }
                 Order::GoOn { number, start, end } => self.go_on(checker, number, start, end),
             }
@@ -288,17 +335,21 @@ impl Tap {
             key,
             id,
             next: offset,
+            asked_next: offset,
             readable_at: at,
             wanting: false,
             away: false,
             on,
             end: None,
+            lineage: Lineage::default(),
+            held: false,
+            compacted: false,
         });
         Some(index)
     }
 
     /// Ends are kept until what lies below them has been read.
-    fn take_ends(&mut self, asked: u64, ends: &[(usize, Option<u64>)]) {
+    fn take_ends(&mut self, checker: &mut Checker, asked: u64, ends: &[(usize, Option<u64>)]) {
         let at = clock::now_ms();
         for &(number, end) in ends {
             let Some(index) = self.by_number[number] else { continue };
@@ -308,7 +359,11 @@ impl Tap {
                 continue;
             };
             slot.prove(at);
-            if slot.on && slot.end.replace((end, asked)).is_none() {
+            if end < slot.asked_next && !slot.held {
+                // It ends below what had been read when it was asked.
+                let step = slot.lineage.suspect();
+                self.follow(checker, index, step);
+            } else if slot.on && slot.end.replace((end, asked)).is_none() {
                 self.awaiting.push(index);
             }
         }
@@ -319,7 +374,7 @@ impl Tap {
         self.awaiting.retain(|&index| {
             let slot = &mut slots[index];
             let Some((end, asked)) = slot.end else { return false };
-            if slot.next < end {
+            if slot.next < end || slot.lineage.looks() {
                 return true;
             }
             slot.end = None;
@@ -347,6 +402,7 @@ impl Tap {
             }
             slot.wanting = wants;
             if asks {
+                slot.asked_next = slot.next;
                 wanting.push(slot.number);
             }
         }
@@ -370,29 +426,48 @@ impl Tap {
         });
     }
 
+    /// Reads a partition from elsewhere, or asks where that is.
+    fn follow(&mut self, checker: &mut Checker, index: usize, step: Step) {
+        let slot = &mut self.slots[index];
+        let from = match step {
+            Step::Look(from) => from,
+            Step::Cut(position) => {
+                slot.cut(checker, position, clock::now_ms());
+                position
+            }
+            Step::Ask => {
+                slot.held = true;
+                let number = slot.number;
+                return self.note(Note::Gone(number));
+            }
+            Step::Take | Step::Skip => return,
+        };
+        slot.held = false;
+        if let Err(error) = self.queue.restart(slot.key, from) {
+            self.note(Note::Trouble(format!("cannot read on: {error}")));
+        }
+    }
+
     /// The offset to be read next is not in the log, which holds `start` to `end`.
     fn go_on(&mut self, checker: &mut Checker, number: usize, start: u64, end: u64) {
         let Some(index) = self.by_number[number] else { return };
         let slot = &mut self.slots[index];
-        let at = clock::now_ms();
-        let missed = slot.next;
-        if missed < start {
-            if slot.on {
-                checker.absent(slot.id, missed, start - 1, Cause::Retention, at);
-            }
-            slot.next = start;
-        } else if missed > end {
-            if slot.on {
-                checker.cut(slot.id, end, at);
-            }
-            slot.next = end;
-        }
         slot.away = false;
-        let (topic, partition, next) = (&slot.topic, slot.partition, slot.next);
-        tracing::warn!(%topic, partition, missed, next, "the log no longer holds what was next");
-        if let Err(error) = self.queue.restart(slot.key, next) {
-            self.note(Note::Trouble(format!("cannot read on: {error}")));
-        }
+        let step = slot.lineage.holds(start, end).unwrap_or_else(|| {
+            // Nothing of what was read is there to be compared.
+            let missed = slot.next;
+            if missed < start {
+                let (topic, partition) = (&slot.topic, slot.partition);
+                tracing::warn!(%topic, partition, missed, start, "deleted before it was read");
+                if slot.on {
+                    let at = clock::now_ms();
+                    checker.absent(slot.id, missed, start - 1, Cause::Retention, at);
+                }
+                slot.next = start;
+            }
+            if slot.next > end { Step::Cut(end) } else { Step::Look(slot.next) }
+        });
+        self.follow(checker, index, step);
     }
 
     fn note(&self, note: Note) {
