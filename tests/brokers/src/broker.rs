@@ -161,20 +161,28 @@ impl Kafka {
     /// Waits until all partitions of a topic have this leader (`None`: none), and these replicas in
     /// sync.
     pub fn wait_led(&self, topic: &str, leader: Option<u16>, in_sync: &[u16]) {
+        let what = format!("{leader:?} leads {topic}, in sync with {in_sync:?}");
         let leader = leader.map_or(-1, i32::from);
-        let in_sync: BTreeSet<i32> = in_sync.iter().map(|&node| node.into()).collect();
+        self.wait_partitions(topic, &what, |partition| {
+            partition.leader() == leader && (leader < 0 || has_in_sync(partition, in_sync))
+        });
+    }
+
+    /// Waits until all partitions of a topic have a leader, and these replicas in sync.
+    pub fn wait_in_sync(&self, topic: &str, in_sync: &[u16]) {
+        self.wait_partitions(topic, &format!("{in_sync:?} are in sync"), |partition| {
+            partition.leader() > 0 && has_in_sync(partition, in_sync)
+        });
+    }
+
+    fn wait_partitions(&self, topic: &str, what: &str, so: impl Fn(&MetadataPartition) -> bool) {
         let client = self.client();
-        wait::until(&format!("{leader} leads {topic}, in sync with {in_sync:?}"), || {
+        wait::until(what, || {
             let metadata = client
                 .fetch_metadata(Some(topic), Duration::from_secs(2))
                 .map_err(|error| error.to_string())?;
             let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
-            let so = |partition: &MetadataPartition| {
-                partition.leader() == leader
-                    && (leader < 0
-                        || partition.isr().iter().copied().collect::<BTreeSet<_>>() == in_sync)
-            };
-            if !partitions.is_empty() && partitions.iter().all(so) {
+            if !partitions.is_empty() && partitions.iter().all(&so) {
                 return Ok(());
             }
             let said: Vec<_> = partitions.iter().map(|p| (p.id(), p.leader(), p.isr())).collect();
@@ -362,6 +370,11 @@ impl Kafka {
         let mut command = tool("org.apache.kafka.tools.TopicCommand");
         output(command.args(["--bootstrap-server", &self.brokers()]).args(args));
     }
+}
+
+fn has_in_sync(partition: &MetadataPartition, nodes: &[u16]) -> bool {
+    let now: BTreeSet<i32> = partition.isr().iter().copied().collect();
+    now == nodes.iter().map(|&node| node.into()).collect()
 }
 
 fn variable(name: &str) -> String {

@@ -61,9 +61,23 @@ pub fn ledger(stream: &str, answers: &BTreeMap<Lane, Answers>) -> String {
 /// What was acknowledged and is not in the log.
 #[must_use]
 pub fn vanished(answers: &BTreeMap<Lane, Answers>, truth: &Truth) -> BTreeSet<Gap> {
+    absent(answers, truth, |said| &said.acknowledged)
+}
+
+/// What was given up without an answer and is not in the log.
+#[must_use]
+pub fn never_stored(answers: &BTreeMap<Lane, Answers>, truth: &Truth) -> BTreeSet<Gap> {
+    absent(answers, truth, |said| &said.unanswered)
+}
+
+fn absent(
+    answers: &BTreeMap<Lane, Answers>,
+    truth: &Truth,
+    which: impl Fn(&Answers) -> &BTreeSet<u64>,
+) -> BTreeSet<Gap> {
     let mut gaps = BTreeSet::new();
     for (lane, said) in answers {
-        let gone = said.acknowledged.iter().copied();
+        let gone = which(said).iter().copied();
         let gone = gone.filter(|&seq| truth.places(lane, seq).is_empty());
         gaps.extend(ranges(gone).into_iter().map(|[first, last]| Gap {
             lane: lane.clone(),

@@ -2,3 +2,5 @@
 //! is named, and nothing else.
 
 mod elections;
+mod frozen;
+mod upgrade;
