@@ -2,7 +2,7 @@
 //! own.
 //!
 //! ```text
-//! lab-producer brokers=B topic=T name=N out=FILE [threads=4] [size=100] [shape=mixed|free]
+//! lab-producer brokers=B topic=T name=N out=FILE [threads=4] [size=100] [shape=mixed|free|keyed]
 //!              [stamp=yes|no] [choose=yes|no] [prefetch=yes|no] [set.PROPERTY=VALUE …]
 //! ```
 //!
@@ -110,13 +110,24 @@ impl Client {
     }
 }
 
+/// What messages are like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// All kinds by turns.
+    Mixed,
+    /// Neither key nor partition.
+    Free,
+    /// A key, few of which there are.
+    Keyed,
+}
+
 /// What is sent, and how fast.
 #[derive(Clone)]
 struct Load {
     topic: String,
     name: String,
     size: usize,
-    free: bool,
+    shape: Shape,
     per_second: Option<u64>,
     stopped: Arc<AtomicBool>,
 }
@@ -151,8 +162,10 @@ impl Load {
     /// them, as an application has that forwards what it was handed.
     fn shape<'a>(&'a self, number: u64, key: &'a str) -> BaseRecord<'a, str, str> {
         let record = BaseRecord::to(&self.topic);
-        if self.free {
-            return record;
+        match self.shape {
+            Shape::Free => return record,
+            Shape::Keyed => return record.key(key),
+            Shape::Mixed => {}
         }
         match number % 4 {
             0 => record.key(key),
@@ -182,7 +195,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         topic: arguments.text("topic").to_owned(),
         name: arguments.text("name").to_owned(),
         size: arguments.optional("size").unwrap_or("100").parse()?,
-        free: arguments.optional("shape") == Some("free"),
+        shape: match arguments.optional("shape") {
+            Some("free") => Shape::Free,
+            Some("keyed") => Shape::Keyed,
+            _ => Shape::Mixed,
+        },
         per_second: None,
         stopped: Arc::new(AtomicBool::new(false)),
     };

@@ -49,6 +49,12 @@ struct Look {
     same: Option<u64>,
 }
 
+impl Look {
+    fn at(last: u64) -> Self {
+        Self { from: last, back: 1, same: None }
+    }
+}
+
 impl Lineage {
     /// Epochs that are remembered: elections are rare, and a cut reaches over few of them.
     const MOST_RUNS: usize = 64;
@@ -124,6 +130,13 @@ impl Lineage {
         }
     }
 
+    /// A look that was interrupted begins again at this offset.
+    pub(super) fn again(&mut self) -> Option<u64> {
+        let (Some(look), Some(last)) = (&mut self.look, self.last) else { return None };
+        *look = Look::at(last);
+        Some(last)
+    }
+
     /// The log holds `start` to `end` (exclusive), as its leader said when it was asked. `None`: of
     /// what was read nothing is remembered that could still be there, or be missed.
     pub(super) fn holds(&mut self, start: u64, end: u64) -> Option<Step> {
@@ -139,7 +152,7 @@ impl Lineage {
         if let Some(run) = self.runs.front_mut() {
             run.first = floor;
         }
-        let mut look = self.look.unwrap_or(Look { from: last, back: 1, same: None });
+        let mut look = self.look.unwrap_or_else(|| Look::at(last));
         Some(if last < end {
             look.from = look.same.map_or_else(|| look.from.max(floor), |same| same + 1);
             self.look = Some(look);
@@ -158,7 +171,7 @@ impl Lineage {
     }
 
     fn look_back(&mut self, last: u64) -> Step {
-        self.look = Some(Look { from: last, back: 1, same: None });
+        self.look = Some(Look::at(last));
         Step::Look(last)
     }
 

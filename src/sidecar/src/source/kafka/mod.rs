@@ -15,6 +15,7 @@
 mod batch;
 mod client;
 mod control;
+mod describe;
 mod lineage;
 mod open;
 mod range;

@@ -9,6 +9,7 @@ use lacuna_core::{Checker, Observation, PartitionId, StreamSettings, Watch};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::batch::{Key, Message, Queue};
+use super::client::Client;
 use super::control::{Note, Order, Shared};
 use super::lineage::{Lineage, Step};
 use crate::clock;
@@ -36,6 +37,8 @@ pub(super) struct Tap {
     by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
     /// By the control thread's number; `None`: could not be started.
     by_number: Vec<Option<usize>>,
+    /// Topics of which records may be compacted away, or not.
+    compacted: HashMap<Arc<str>, bool>,
     /// Slots with an end that is not reached yet.
     awaiting: Vec<usize>,
     /// The control thread has not answered yet.
@@ -97,6 +100,13 @@ impl Slot {
         if self.on {
             let position = Some(self.next);
             checker.watch(self.id, &Watch { position, at, ..Watch::default() });
+        }
+    }
+
+    /// The log begins at this offset: what stood below it was deleted.
+    fn begins(&self, checker: &mut Checker, offset: u64, at: u64) {
+        if let Some(last) = offset.checked_sub(1) {
+            checker.absent(self.id, 0, last, Cause::Retention, at);
         }
     }
 
@@ -220,6 +230,11 @@ impl Reading<'_> {
         if slot.away {
             slot.watch_on(self.checker, self.at);
         }
+        if slot.on && slot.compacted && slot.next < position {
+            // Nothing else takes records out of the midst of a log.
+            let last = position - 1;
+            self.checker.absent(slot.id, slot.next, last, Cause::Compacted, self.at);
+        }
         slot.next = position + 1;
         if slot.on {
             let observation = Observation {
@@ -267,6 +282,7 @@ impl Tap {
             slots: Vec::new(),
             by_key: HashMap::default(),
             by_number: Vec::new(),
+            compacted: HashMap::new(),
             awaiting: Vec::new(),
             asking: false,
             asked_at: 0,
@@ -281,6 +297,13 @@ impl Tap {
                     let slot = self.start(checker, topic, partition, offset, from_start);
                     self.by_number.push(slot);
                 }
+                Order::Compacted { topic, compacted } => {
+                    self.compacted.insert(topic.clone(), compacted);
+                    let slots = self.slots.iter_mut().filter(|slot| slot.topic == topic);
+                    slots.for_each(|slot| slot.compacted = compacted);
+                }
+                Order::Reopen(client) => self.reopen(client),
+                Order::Anew { topic, partitions } => self.begin_anew(checker, &topic, &partitions),
                 Order::Ends { asked, ends } => {
                     self.asking = false;
                     self.take_ends(checker, asked, &ends);
@@ -325,6 +348,7 @@ impl Tap {
             let position = Some(offset);
             checker.watch(id, &Watch { from_start, position, at, ..Watch::default() });
         }
+        let compacted = self.compacted.get(&topic).copied().unwrap_or(false);
         let index = self.slots.len();
         self.by_key.insert(key, index);
         self.slots.push(Slot {
@@ -343,9 +367,62 @@ impl Tap {
             end: None,
             lineage: Lineage::default(),
             held: false,
-            compacted: false,
+            compacted,
         });
+        if on && from_start {
+            self.slots[index].begins(checker, offset, at);
+        }
         Some(index)
+    }
+
+    /// Reads all on with another client.
+    fn reopen(&mut self, client: Arc<Client>) {
+        self.queue = Queue::new(client);
+        self.by_key.clear();
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            slot.held = false;
+            let from = slot.lineage.again().unwrap_or(slot.next);
+            self.read_from(index, from);
+        }
+    }
+
+    /// Reads a partition that is not read from this offset on.
+    fn read_from(&mut self, index: usize, offset: u64) {
+        let slot = &mut self.slots[index];
+        match self.queue.start(&slot.topic, slot.partition, offset) {
+            Ok(key) => {
+                slot.key = key;
+                self.by_key.insert(key, index);
+            }
+            Err(error) => {
+                let what = format!("{} [{}] cannot be read: {error}", slot.topic, slot.partition);
+                self.note(Note::Trouble(what));
+            }
+        }
+    }
+
+    /// The topic was deleted and made again.
+    fn begin_anew(&mut self, checker: &mut Checker, topic: &str, partitions: &[(usize, u64)]) {
+        let Self { slots, queue, by_key, .. } = self;
+        for slot in slots.iter().filter(|slot| &*slot.topic == topic) {
+            queue.stop(slot.key);
+            by_key.remove(&slot.key);
+        }
+        for &(number, offset) in partitions {
+            let Some(index) = self.by_number[number] else { continue };
+            let slot = &mut self.slots[index];
+            slot.lineage = Lineage::default();
+            (slot.next, slot.asked_next, slot.end) = (offset, offset, None);
+            (slot.away, slot.held) = (false, false);
+            if slot.on {
+                let at = clock::now_ms();
+                let watch = Watch { from_start: true, position: Some(0), at, ..Watch::default() };
+                checker.watch(slot.id, &watch);
+                slot.begins(checker, offset, at);
+            }
+            self.read_from(index, offset);
+        }
     }
 
     /// Ends are kept until what lies below them has been read.
