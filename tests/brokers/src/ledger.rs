@@ -15,6 +15,8 @@ pub struct Answers {
     pub acknowledged: BTreeSet<u64>,
     /// Numbers of which the producer does not know what became.
     pub unanswered: BTreeSet<u64>,
+    /// Numbers among the acknowledged ones whose transaction was rolled back.
+    pub aborted: BTreeSet<u64>,
 }
 
 /// The answers by lane.
@@ -49,8 +51,8 @@ pub fn ledger(stream: &str, answers: &BTreeMap<Lane, Answers>) -> String {
         json!({
             "v": 1, "rev": 1, "producer": lane.producer, "epoch": lane.epoch, "stream": stream,
             "lane": lane.partition, "from": 0, "next": next, "pending": [],
-            "unanswered": ranges(said.unanswered.iter().copied()), "refused": [], "aborted": [],
-            "closed": false, "at": 0,
+            "unanswered": ranges(said.unanswered.iter().copied()), "refused": [],
+            "aborted": ranges(said.aborted.iter().copied()), "closed": false, "at": 0,
         })
         .to_string()
             + "\n"
@@ -61,31 +63,28 @@ pub fn ledger(stream: &str, answers: &BTreeMap<Lane, Answers>) -> String {
 /// What was acknowledged and is not in the log.
 #[must_use]
 pub fn vanished(answers: &BTreeMap<Lane, Answers>, truth: &Truth) -> BTreeSet<Gap> {
-    absent(answers, truth, |said| &said.acknowledged)
+    such(answers, |said| &said.acknowledged, |lane, seq| truth.places(lane, seq).is_empty())
 }
 
 /// What was given up without an answer and is not in the log.
 #[must_use]
 pub fn never_stored(answers: &BTreeMap<Lane, Answers>, truth: &Truth) -> BTreeSet<Gap> {
-    absent(answers, truth, |said| &said.unanswered)
+    such(answers, |said| &said.unanswered, |lane, seq| truth.places(lane, seq).is_empty())
 }
 
-fn absent(
+/// Numbers that were answered in this way and are so, in ranges as long as can be.
+#[must_use]
+pub fn such(
     answers: &BTreeMap<Lane, Answers>,
-    truth: &Truth,
     which: impl Fn(&Answers) -> &BTreeSet<u64>,
+    so: impl Fn(&Lane, u64) -> bool,
 ) -> BTreeSet<Gap> {
-    let mut gaps = BTreeSet::new();
-    for (lane, said) in answers {
-        let gone = which(said).iter().copied();
-        let gone = gone.filter(|&seq| truth.places(lane, seq).is_empty());
-        gaps.extend(ranges(gone).into_iter().map(|[first, last]| Gap {
-            lane: lane.clone(),
-            first,
-            last,
-        }));
-    }
-    gaps
+    let of_lane = |(lane, said): (&Lane, &Answers)| {
+        let numbers = which(said).iter().copied().filter(|&seq| so(lane, seq));
+        let gap = |[first, last]: [u64; 2]| Gap { lane: lane.clone(), first, last };
+        ranges(numbers).into_iter().map(gap).collect::<Vec<_>>()
+    };
+    answers.iter().flat_map(of_lane).collect()
 }
 
 /// How many numbers these are.
@@ -95,7 +94,7 @@ pub fn count(gaps: &BTreeSet<Gap>) -> u64 {
 }
 
 /// Ascending numbers in ranges as long as can be.
-pub fn ranges(numbers: impl Iterator<Item = u64>) -> Vec<[u64; 2]> {
+fn ranges(numbers: impl Iterator<Item = u64>) -> Vec<[u64; 2]> {
     let mut ranges: Vec<[u64; 2]> = Vec::new();
     for number in numbers {
         match ranges.last_mut() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::broker::Kafka;
-use crate::process::{Process, lab};
+use crate::process::{Process, Signal, lab};
 use crate::wait;
 
 /// A running `lab-producer`.
@@ -78,10 +78,27 @@ impl Producer {
 
     /// Sends `count` messages in one transaction and commits it.
     pub fn transact(&mut self, count: u64) {
+        self.leave_open(count);
+        self.process.ask("commit", "committed");
+    }
+
+    /// Sends `count` messages in one transaction and rolls it back.
+    pub fn roll_back(&mut self, count: u64) {
+        self.leave_open(count);
+        self.process.ask("abort", "aborted");
+    }
+
+    /// Sends `count` messages in a transaction and leaves it open.
+    pub fn leave_open(&mut self, count: u64) {
         self.process.ask("begin", "begun");
         self.send(count);
         self.wait();
-        self.process.ask("commit", "committed");
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(mut self) {
+        self.process.signal(Signal::Kill);
+        let _ = self.process.ended();
     }
 
     /// Ends it in good order.

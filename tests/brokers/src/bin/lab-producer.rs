@@ -8,8 +8,8 @@
 //!
 //! It is told, a line each: `send COUNT [PER_SECOND]` (in the background), `stop` (sending), `count`
 //! (says `answered N`), `wait` (for sending to end and the broker to answer; says `idle`), `off` and
-//! `on` (the switch; says `switched`), `begin` and `commit` (a transaction; says `begun`,
-//! `committed`). At the end of its input it ends.
+//! `on` (the switch; says `switched`), `begin`, `commit` and `abort` (a transaction; says
+//! `begun`, `committed`, `aborted`). At the end of its input it ends.
 #![expect(clippy::disallowed_methods, reason = "a rate needs the real clock")]
 
 use std::error::Error;
@@ -99,6 +99,13 @@ impl Client {
         match self {
             Self::Stamped(client) => client.commit_transaction(TIMEOUT),
             Self::Plain(client) => client.commit_transaction(TIMEOUT),
+        }
+    }
+
+    fn abort(&self) -> Result<(), KafkaError> {
+        match self {
+            Self::Stamped(client) => client.abort_transaction(TIMEOUT),
+            Self::Plain(client) => client.abort_transaction(TIMEOUT),
         }
     }
 
@@ -250,6 +257,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 client.commit()?;
                 out.flush();
                 say("committed");
+            }
+            ["abort"] => {
+                client.abort()?;
+                out.flush();
+                say("aborted");
             }
             _ => return Err(format!("not understood: {line}").into()),
         }

@@ -10,4 +10,5 @@ mod faults;
 mod groups;
 mod harness;
 mod outages;
+mod transactions;
 mod unchanged;
