@@ -72,6 +72,8 @@ broker.heartbeat.interval.ms=300
 broker.session.timeout.ms=$session
 replica.lag.time.max.ms=$session
 replica.fetch.wait.max.ms=200
+# No election but those that a scenario brings about.
+auto.leader.rebalance.enable=false
 # The cleaner's default buffer is a third of this heap.
 log.cleaner.dedupe.buffer.size=2097152
 log.cleaner.backoff.ms=500

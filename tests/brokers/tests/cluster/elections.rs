@@ -133,7 +133,7 @@ fn unclean(name: &str, stalled: bool) {
     }
     let mut all = Vec::new();
     for ((topic, ..), orders) in topics.iter().zip(&producers) {
-        kafka.wait_led(topic, Some(2), &[1, 2]);
+        kafka.wait_in_sync(topic, &[1, 2]);
         let truth = Truth::of(&kafka, topic);
         let (gone, said) = tell(&sidecar, topic, &truth, orders);
         losses_are_true(&sidecar, topic, &truth, &gone, 900);
@@ -170,7 +170,7 @@ fn a_clean_election_takes_away_what_one_replica_acknowledged() {
     orders.send(300);
     orders.wait();
     kafka.node(1).start();
-    kafka.wait_led(topic, Some(2), &[1, 2]);
+    kafka.wait_in_sync(topic, &[1, 2]);
 
     let truth = Truth::of(&kafka, topic);
     let (gone, _) = tell(&sidecar, topic, &truth, &orders);

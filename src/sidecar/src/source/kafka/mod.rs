@@ -18,8 +18,11 @@ mod control;
 mod describe;
 mod lineage;
 mod open;
+mod orders;
 mod range;
+mod reading;
 mod settings;
+mod slot;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -5,20 +5,20 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use lacuna_core::verdict::Cause;
-use lacuna_core::{Checker, Observation, PartitionId, StreamSettings, Watch};
+use lacuna_core::{Checker, StreamSettings, Watch};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::batch::{Key, Message, Queue};
+use super::batch::{Key, Queue};
 use super::client::Client;
-use super::control::{Note, Order, Shared};
 use super::lineage::{Lineage, Step};
+use super::orders::{Note, Order, Shared};
+use super::reading::Reading;
+use super::slot::{STALL_MS, Slot};
 use crate::clock;
 use crate::engine::{self, Switch};
 
 /// The log, as a view.
 const VIEW: &str = "log";
-/// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
-pub(super) const STALL_MS: u64 = 1000;
 /// How often the broker is asked for ends, where something waits for them.
 const ASK_EVERY_MS: u64 = 500;
 
@@ -53,73 +53,6 @@ pub(super) struct Streams {
     pub(super) prefix: String,
     pub(super) default: StreamSettings,
     pub(super) own: HashMap<String, StreamSettings>,
-}
-
-/// A partition that is read.
-#[derive(Debug)]
-struct Slot {
-    /// What the control thread calls it.
-    number: usize,
-    topic: Arc<str>,
-    partition: i32,
-    stream: Arc<str>,
-    key: Key,
-    id: PartitionId,
-    /// The offset that is read next.
-    next: u64,
-    /// When it last proved to be readable (a record came, or an answer about its end), or was asked
-    /// for its end after it had.
-    readable_at: u64,
-    /// `next` when its end was asked for.
-    asked_next: u64,
-    /// Something in it waits for an end, so it is asked for.
-    wanting: bool,
-    /// It could not be read; its next record or end begins with a `watch`.
-    away: bool,
-    on: bool,
-    /// An end that the broker told, and when it was asked.
-    end: Option<(u64, u64)>,
-    lineage: Lineage,
-    /// It is to be read from elsewhere: what comes until then is not looked at.
-    held: bool,
-    /// The broker may take single records out.
-    compacted: bool,
-}
-
-impl Slot {
-    /// It is readable now. Was it not for longer than a stall, while something in it waited, then
-    /// what is missing may have been late for that reason.
-    #[inline]
-    fn prove(&mut self, at: u64) {
-        self.away |= self.wanting && at.saturating_sub(self.readable_at) > STALL_MS;
-        self.readable_at = at;
-    }
-
-    fn watch_on(&mut self, checker: &mut Checker, at: u64) {
-        self.away = false;
-        if self.on {
-            let position = Some(self.next);
-            checker.watch(self.id, &Watch { position, at, ..Watch::default() });
-        }
-    }
-
-    /// The log begins at this offset: what stood below it was deleted.
-    fn begins(&self, checker: &mut Checker, offset: u64, at: u64) {
-        if let Some(last) = offset.checked_sub(1) {
-            checker.absent(self.id, 0, last, Cause::Retention, at);
-        }
-    }
-
-    /// The log was cut back: what stood at or above `position` is gone.
-    fn cut(&mut self, checker: &mut Checker, position: u64, at: u64) {
-        let Self { topic, partition, .. } = self;
-        tracing::warn!(%topic, partition, position, read = self.next, "the log was cut back");
-        self.next = position;
-        self.end = None;
-        if self.on {
-            checker.cut(self.id, position, at);
-        }
-    }
 }
 
 impl engine::Tap for Tap {
@@ -175,90 +108,6 @@ impl engine::Tap for Tap {
             }
         }
         self.switch = switch.clone();
-    }
-}
-
-/// One batch on its way into the checker.
-struct Reading<'a> {
-    slots: &'a mut [Slot],
-    by_key: &'a HashMap<Key, usize, foldhash::fast::RandomState>,
-    /// Messages come in runs of one partition.
-    last: Option<(Key, usize)>,
-    failed: Vec<(Key, RDKafkaErrorCode, String)>,
-    /// Slots that are to be read from elsewhere.
-    elsewhere: Vec<(usize, Step)>,
-    checker: &'a mut Checker,
-    at: u64,
-}
-
-impl Reading<'_> {
-    #[inline]
-    fn take(&mut self, message: &Message) {
-        let key = message.key();
-        let slot = match self.last {
-            Some((last, slot)) if last == key => slot,
-            _ => match self.turn_to(key) {
-                Some(slot) => slot,
-                None => return,
-            },
-        };
-        let index = slot;
-        let slot = &mut self.slots[index];
-        if slot.held {
-            return;
-        }
-        if let Some(error) = message.error() {
-            match (error, message.offset()) {
-                (RDKafkaErrorCode::PartitionEOF, Some(offset)) => match slot.lineage.end(offset) {
-                    // All below was passed, control records at the log's end too.
-                    Step::Take => slot.next = slot.next.max(offset),
-                    step @ (Step::Skip | Step::Cut(_) | Step::Look(_) | Step::Ask) => {
-                        self.hold(index, step);
-                    }
-                },
-                _ => self.failed.push((key, error, message.error_text())),
-            }
-            return;
-        }
-        let Some(position) = message.offset() else { return };
-        match slot.lineage.record(position, message.leader_epoch(), slot.compacted) {
-            Step::Take => {}
-            Step::Cut(cut) => slot.cut(self.checker, cut, self.at),
-            Step::Skip => return,
-            step @ (Step::Look(_) | Step::Ask) => return self.hold(index, step),
-        }
-        if slot.away {
-            slot.watch_on(self.checker, self.at);
-        }
-        if slot.on && slot.compacted && slot.next < position {
-            // Nothing else takes records out of the midst of a log.
-            let last = position - 1;
-            self.checker.absent(slot.id, slot.next, last, Cause::Compacted, self.at);
-        }
-        slot.next = position + 1;
-        if slot.on {
-            let observation = Observation {
-                position: Some(position),
-                at: self.at,
-                time: message.time(),
-                stamp: message.stamp(),
-                redelivered: None,
-            };
-            self.checker.observe(slot.id, &observation);
-        }
-    }
-
-    #[cold]
-    fn hold(&mut self, slot: usize, step: Step) {
-        self.slots[slot].held = true;
-        self.elsewhere.push((slot, step));
-    }
-
-    fn turn_to(&mut self, key: Key) -> Option<usize> {
-        let slot = *self.by_key.get(&key)?;
-        self.last = Some((key, slot));
-        self.slots[slot].prove(self.at);
-        Some(slot)
     }
 }
 
