@@ -1,6 +1,6 @@
 //! A real Kafka, and what its own tools say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,12 +8,20 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// The broker that `tests/run` started. Tests share it one after the other.
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::metadata::MetadataPartition;
+
+use crate::wait;
+
+/// The broker, or the brokers, that `tests/run` started. Tests share them one after the other.
 #[derive(Debug)]
 pub struct Kafka {
     base: u16,
     data: PathBuf,
+    nodes: u16,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -59,8 +67,45 @@ pub struct Batch {
     pub first: u64,
     /// Its last offset.
     pub last: u64,
+    /// How many records it holds: fewer than offsets where it was compacted.
+    pub count: u64,
     /// Whether it is a transaction's marker and holds no message.
     pub control: bool,
+}
+
+/// One of the brokers.
+#[derive(Clone, Copy, Debug)]
+pub struct Node(u16);
+
+impl Node {
+    /// Ends it as a power cut would.
+    pub fn kill(self) {
+        self.tell("kill9");
+    }
+
+    /// Ends it in good order.
+    pub fn stop(self) {
+        self.tell("stop");
+    }
+
+    /// Starts it again on what it had stored, and waits until it serves.
+    pub fn start(self) {
+        self.tell("start");
+    }
+
+    /// Freezes it.
+    pub fn freeze(self) {
+        self.tell("freeze");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(self) {
+        self.tell("thaw");
+    }
+
+    fn tell(self, verb: &str) {
+        output(script().args([verb, &self.0.to_string()]));
+    }
 }
 
 impl Batch {
@@ -88,8 +133,9 @@ impl Kafka {
         // A test that failed has left topics behind, which no other test looks at.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let base = variable("KAFKA_BASE").parse().expect("KAFKA_BASE is a port number");
-        let kafka = Self { base, data: variable("KAFKA_DATA").into(), _turn: turn };
-        if !kafka.data.join("server.properties").exists() {
+        let nodes = env::var("KAFKA_NODES").map_or(1, |n| n.parse().expect("it is a number"));
+        let kafka = Self { base, data: variable("KAFKA_DATA").into(), nodes, _turn: turn };
+        if !kafka.data.join("node1").exists() {
             panic!("no broker in {}: run the broker tests through tests/run", kafka.data.display());
         }
         kafka
@@ -98,7 +144,70 @@ impl Kafka {
     /// Where clients connect.
     #[must_use]
     pub fn brokers(&self) -> String {
-        self.port(11).to_string()
+        let ports = (1..=self.nodes).map(|node| self.port(10 * node + 1).to_string());
+        ports.collect::<Vec<_>>().join(",")
+    }
+
+    /// One of the brokers; the first is 1.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn node(&self, node: u16) -> Node {
+        assert!((1..=self.nodes).contains(&node), "node {node} of {}", self.nodes);
+        Node(node)
+    }
+
+    /// Waits until all partitions of a topic have this leader (`None`: none), and these replicas in
+    /// sync.
+    pub fn wait_led(&self, topic: &str, leader: Option<u16>, in_sync: &[u16]) {
+        let what = format!("{leader:?} leads {topic}, in sync with {in_sync:?}");
+        let leader = leader.map_or(-1, i32::from);
+        self.wait_partitions(topic, &what, |partition| {
+            partition.leader() == leader && (leader < 0 || has_in_sync(partition, in_sync))
+        });
+    }
+
+    /// Waits until all partitions of a topic have a leader, and these replicas in sync.
+    pub fn wait_in_sync(&self, topic: &str, in_sync: &[u16]) {
+        self.wait_partitions(topic, &format!("{in_sync:?} are in sync"), |partition| {
+            partition.leader() > 0 && has_in_sync(partition, in_sync)
+        });
+    }
+
+    fn wait_partitions(&self, topic: &str, what: &str, so: impl Fn(&MetadataPartition) -> bool) {
+        let client = self.client();
+        wait::until(what, || {
+            let metadata = client
+                .fetch_metadata(Some(topic), Duration::from_secs(2))
+                .map_err(|error| error.to_string())?;
+            let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+            if !partitions.is_empty() && partitions.iter().all(&so) {
+                return Ok(());
+            }
+            let said: Vec<_> = partitions.iter().map(|p| (p.id(), p.leader(), p.isr())).collect();
+            Err(format!("{said:?}"))
+        });
+    }
+
+    fn client(&self) -> BaseConsumer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers()).set_log_level(RDKafkaLogLevel::Critical);
+        config.create().expect("the configuration is sound")
+    }
+
+    /// Who leads a partition.
+    fn leader(&self, topic: &str, partition: u32) -> i32 {
+        let client = self.client();
+        wait::until("someone leads", || {
+            let metadata = client
+                .fetch_metadata(Some(topic), Duration::from_secs(2))
+                .map_err(|error| error.to_string())?;
+            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let found = partitions.find(|found| u32::try_from(found.id()) == Ok(partition));
+            let leader = found.map_or(-1, MetadataPartition::leader);
+            if leader > 0 { Ok(leader) } else { Err(format!("{leader}")) }
+        })
     }
 
     /// Where clients connect that go through a proxy: the proxy's own address, and the one it
@@ -108,7 +217,7 @@ impl Kafka {
         (self.port(14), self.port(13))
     }
 
-    /// A loopback port of this run; the broker itself uses those below 20.
+    /// A loopback port of this run; the brokers themselves use those below 40.
     #[must_use]
     pub fn port(&self, offset: u16) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.base + offset).into()
@@ -124,27 +233,40 @@ impl Kafka {
 
     /// Ends the broker as a power cut would.
     pub fn kill(&self) {
-        run("kill9");
+        self.node(1).kill();
     }
 
     /// Starts it again on what it had stored, and waits until it serves.
     pub fn start(&self) {
-        run("start");
+        self.node(1).start();
     }
 
     /// Freezes it.
     pub fn freeze(&self) {
-        run("freeze");
+        self.node(1).freeze();
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        run("thaw");
+        self.node(1).thaw();
     }
 
     /// Makes a topic.
     pub fn create(&self, topic: &str, partitions: u32) {
-        self.topics(&["--create", "--topic", topic, "--partitions", &partitions.to_string()]);
+        self.create_with(topic, &["--partitions", &partitions.to_string()], &[]);
+    }
+
+    /// Makes a topic with further arguments of Kafka's tool, and with properties.
+    pub fn create_with(&self, topic: &str, more: &[&str], properties: &[&str]) {
+        let mut args = vec!["--create", "--topic", topic];
+        args.extend(more);
+        args.extend(properties.iter().flat_map(|property| ["--config", property]));
+        self.topics(&args);
+    }
+
+    /// Deletes a topic.
+    pub fn delete(&self, topic: &str) {
+        self.topics(&["--delete", "--topic", topic]);
     }
 
     /// Makes a topic of one partition that takes no batch of more bytes.
@@ -182,10 +304,11 @@ impl Kafka {
         self.offsets(topic, "latest")
     }
 
-    /// A partition's batches, from its segment files.
+    /// A partition's batches, from its leader's segment files.
     #[must_use]
     pub fn batches(&self, topic: &str, partition: u32) -> Vec<Batch> {
-        let directory = self.data.join("log").join(format!("{topic}-{partition}"));
+        let leader = format!("node{}", self.leader(topic, partition));
+        let directory = self.data.join(leader).join("log").join(format!("{topic}-{partition}"));
         let mut segments: Vec<PathBuf> = fs::read_dir(&directory)
             .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -208,7 +331,7 @@ impl Kafka {
                 self.batches(topic, partition)
                     .into_iter()
                     .filter(move |batch| !batch.control && batch.last >= start)
-                    .map(move |batch| batch.last - batch.first.max(start) + 1)
+                    .map(move |batch| batch.count - start.saturating_sub(batch.first))
             })
             .sum();
         if held == 0 {
@@ -255,6 +378,11 @@ impl Kafka {
     }
 }
 
+fn has_in_sync(partition: &MetadataPartition, nodes: &[u16]) -> bool {
+    let now: BTreeSet<i32> = partition.isr().iter().copied().collect();
+    now == nodes.iter().map(|&node| node.into()).collect()
+}
+
 fn variable(name: &str) -> String {
     env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run the broker tests through tests/run"))
@@ -262,10 +390,6 @@ fn variable(name: &str) -> String {
 
 fn script() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/kafka.sh"))
-}
-
-fn run(verb: &str) {
-    output(script().arg(verb));
 }
 
 fn tool(class: &str) -> Command {
@@ -310,6 +434,7 @@ fn batch(line: &str) -> Batch {
     Batch {
         first: number("baseOffset:"),
         last: number("lastOffset:"),
+        count: number("count:"),
         control: field("isControl:") == "true",
     }
 }

@@ -13,6 +13,7 @@ pub mod broker;
 pub mod consumer;
 pub mod files;
 pub mod http;
+pub mod ledger;
 pub mod process;
 pub mod producer;
 pub mod proxy;

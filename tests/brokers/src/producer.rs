@@ -78,10 +78,21 @@ impl Producer {
 
     /// Sends `count` messages in one transaction and commits it.
     pub fn transact(&mut self, count: u64) {
+        self.leave_open(count);
+        self.process.ask("commit", "committed");
+    }
+
+    /// Sends `count` messages in one transaction and rolls it back.
+    pub fn roll_back(&mut self, count: u64) {
+        self.leave_open(count);
+        self.process.ask("abort", "aborted");
+    }
+
+    /// Sends `count` messages in a transaction and leaves it open.
+    pub fn leave_open(&mut self, count: u64) {
         self.process.ask("begin", "begun");
         self.send(count);
         self.wait();
-        self.process.ask("commit", "committed");
     }
 
     /// How many numbers it has taken.

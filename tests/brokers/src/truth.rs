@@ -171,6 +171,12 @@ impl Truth {
         self.lanes.values().map(|lane| lane.copies.len() as u64).sum()
     }
 
+    /// Numbers that stand behind a higher one.
+    #[must_use]
+    pub fn reordered(&self) -> u64 {
+        self.lanes.values().map(|lane| lane.reordered).sum()
+    }
+
     /// Messages without a stamp.
     #[must_use]
     pub fn unstamped(&self) -> u64 {

@@ -27,20 +27,30 @@ pub fn found_is_true(sidecar: &Sidecar, stream: &str, truth: &Truth) {
 /// # Panics
 /// On the first difference.
 pub fn audit_is_true(kafka: &Kafka, topic: &str, truth: &Truth) {
-    let mut command = Command::new(sidecar::binary());
-    command.args(["audit", "kafka", "--brokers", &kafka.brokers(), "--topic", topic]);
-    command.args(["--format", "json", "--grace", &format!("{GRACE_S}s"), "--gaps=all"]);
-    let output = command.output().expect("the sidecar can be run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let report: Value = serde_json::from_str(&said)
-        .unwrap_or_else(|error| panic!("{command:?}: {}: {error}: {said}", output.status));
+    let (report, code) = audit(kafka, topic);
     let streams = report["streams"].as_array().expect("a report has streams");
     assert_eq!(streams.len(), 1, "{report}");
     report_is_true(&streams[0], truth);
     let gaps = report["gaps"].as_array().expect("the gaps were asked for");
     gaps_are_true(gaps, truth);
     let findings = truth.gaps().len() + truth.duplicates().len();
-    assert_eq!(output.status.code(), Some(i32::from(findings > 0)), "the exit code of an audit");
+    assert_eq!(code, Some(i32::from(findings > 0)), "the exit code of an audit");
+}
+
+/// What `lacuna audit` reports of a topic, with all gaps, and the code it ends with.
+///
+/// # Panics
+/// If it reports nothing.
+#[must_use]
+pub fn audit(kafka: &Kafka, topic: &str) -> (Value, Option<i32>) {
+    let mut command = Command::new(sidecar::binary());
+    command.args(["audit", "kafka", "--brokers", &kafka.brokers(), "--topic", topic]);
+    command.args(["--format", "json", "--grace", &format!("{GRACE_S}s"), "--gaps=all"]);
+    let output = command.output().expect("the sidecar can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&said)
+        .unwrap_or_else(|error| panic!("{command:?}: {}: {error}: {said}", output.status));
+    (report, output.status.code())
 }
 
 /// A stream's row, with its partitions and lanes.
@@ -148,6 +158,19 @@ pub fn states(rows: &[Value]) -> BTreeMap<String, BTreeSet<Gap>> {
         states.entry(text(row, "state")).or_default().insert(gap(row));
     }
     states
+}
+
+/// The ranges of rows.
+///
+/// # Panics
+/// If one comes twice.
+#[must_use]
+pub fn gaps(rows: &[Value]) -> BTreeSet<Gap> {
+    let mut gaps = BTreeSet::new();
+    for row in rows {
+        assert!(gaps.insert(gap(row)), "a finding comes once: {row}");
+    }
+    gaps
 }
 
 fn gap(row: &Value) -> Gap {

@@ -158,7 +158,10 @@ impl Member {
         for partition in fresh {
             // The first member of all begins at the start; any other goes on where the group is.
             let from = self.arguments.optional("first").map_or("here", |_| "start");
-            let line = self.line(partition, json!({ "from": from, "handover": true }));
+            let committed =
+                self.arguments.optional("set.isolation.level") == Some("read_committed");
+            let line = json!({ "from": from, "handover": true, "committed": committed });
+            let line = self.line(partition, line);
             self.add(&json!({ "watch": line }));
         }
         let Some(Handed { stamp, partition, offset }) = handed else {

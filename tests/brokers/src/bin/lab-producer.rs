@@ -2,17 +2,18 @@
 //! own.
 //!
 //! ```text
-//! lab-producer brokers=B topic=T name=N out=FILE [threads=4] [size=100] [long=N] [shape=mixed|free]
-//!              [stamp=yes|no] [choose=yes|no] [prefetch=yes|no] [ledger=TOPIC] [sidecar=ADDRESS]
-//!              [set.PROPERTY=VALUE …]
+//! lab-producer brokers=B topic=T name=N out=FILE [threads=4] [size=100] [long=N]
+//!              [shape=mixed|free|keyed] [stamp=yes|no] [choose=yes|no] [prefetch=yes|no]
+//!              [ledger=TOPIC] [sidecar=ADDRESS] [set.PROPERTY=VALUE …]
 //! ```
 //!
 //! With `long` every Nth message has twenty times the size.
 //!
 //! It is told, a line each: `send COUNT [PER_SECOND]` (in the background), `stop` (sending), `count`
 //! (says `answered N`), `taken` (numbers so far; says `taken N`), `wait` (for sending to end and the
-//! broker to answer; says `idle`), `off` and `on` (the switch; says `switched`), `begin` and `commit`
-//! (a transaction; says `begun`, `committed`). At the end of its input it ends.
+//! broker to answer; says `idle`), `off` and `on` (the switch; says `switched`), `begin`, `commit`
+//! and `abort` (a transaction; says `begun`, `committed`, `aborted`). At the end of its input it
+//! ends.
 #![expect(clippy::disallowed_methods, reason = "a rate needs the real clock")]
 
 use std::error::Error;
@@ -116,12 +117,30 @@ impl Client {
         }
     }
 
+    fn abort(&self) -> Result<(), KafkaError> {
+        match self {
+            Self::Stamped(client) => client.abort_transaction(TIMEOUT),
+            Self::Plain(client) => client.abort_transaction(TIMEOUT),
+        }
+    }
+
     fn init_transactions(&self) -> Result<(), KafkaError> {
         match self {
             Self::Stamped(client) => client.init_transactions(TIMEOUT),
             Self::Plain(client) => client.init_transactions(TIMEOUT),
         }
     }
+}
+
+/// What messages are like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// All kinds by turns.
+    Mixed,
+    /// Neither key nor partition.
+    Free,
+    /// A key, few of which there are.
+    Keyed,
 }
 
 /// What is sent, and how fast.
@@ -131,7 +150,7 @@ struct Load {
     name: String,
     size: usize,
     long: u64,
-    free: bool,
+    shape: Shape,
     per_second: Option<u64>,
     stopped: Arc<AtomicBool>,
 }
@@ -168,8 +187,10 @@ impl Load {
     /// them, as an application has that forwards what it was handed.
     fn shape<'a>(&'a self, number: u64, key: &'a str) -> BaseRecord<'a, str, str> {
         let record = BaseRecord::to(&self.topic);
-        if self.free {
-            return record;
+        match self.shape {
+            Shape::Free => return record,
+            Shape::Keyed => return record.key(key),
+            Shape::Mixed => {}
         }
         match number % 4 {
             0 => record.key(key),
@@ -200,7 +221,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         name: arguments.text("name").to_owned(),
         size: arguments.optional("size").unwrap_or("100").parse()?,
         long: arguments.optional("long").unwrap_or("0").parse()?,
-        free: arguments.optional("shape") == Some("free"),
+        shape: match arguments.optional("shape") {
+            Some("free") => Shape::Free,
+            Some("keyed") => Shape::Keyed,
+            _ => Shape::Mixed,
+        },
         per_second: None,
         stopped: Arc::new(AtomicBool::new(false)),
     };
@@ -252,6 +277,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 client.commit()?;
                 out.flush();
                 say("committed");
+            }
+            ["abort"] => {
+                client.abort()?;
+                out.flush();
+                say("aborted");
             }
             _ => return Err(format!("not understood: {line}").into()),
         }

@@ -3,6 +3,7 @@
 //! Every scenario has topics and a sidecar of its own; the broker is shared, one scenario after the
 //! other.
 
+mod absent;
 mod changes;
 mod clean;
 mod faults;
@@ -10,4 +11,5 @@ mod groups;
 mod harness;
 mod ledger;
 mod outages;
+mod transactions;
 mod unchanged;

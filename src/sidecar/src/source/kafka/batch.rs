@@ -266,6 +266,13 @@ impl Message {
         unsafe { slice::from_raw_parts(self.0.payload.cast::<u8>(), self.0.len) }
     }
 
+    /// The epoch of the leader that stored it; -1 where the broker does not say.
+    #[inline]
+    pub(super) fn leader_epoch(&self) -> i32 {
+        // SAFETY: the message is alive.
+        unsafe { c::rd_kafka_message_leader_epoch(&raw const self.0) }
+    }
+
     /// Its timestamp, ms since the Unix epoch.
     #[inline]
     pub(super) fn time(&self) -> Option<u64> {

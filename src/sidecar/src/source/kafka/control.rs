@@ -1,17 +1,18 @@
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::client::{Client, offsets};
+use super::client::{Client, connect, offsets};
+use super::describe::{Describe, TopicId};
+use super::orders::{Note, Order, Shared};
 use super::settings::{From, KafkaSettings};
 use crate::clock;
-use crate::engine::{EngineSettings, Source, SourceStatus};
+use crate::engine::EngineSettings;
 
 /// Longest wait for the broker's answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,90 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const LEAST_INTERVAL_MS: u64 = 100;
 /// Pause between tries while the broker is away or partitions wait for a leader, ms.
 const RETRY_MS: u64 = 500;
+/// How often topics are asked whether they are compacted, ms: that changes seldom.
+const POLICIES_MS: u64 = 60_000;
 /// Longest wait for a note before librdkafka's events are looked at.
 const TICK: Duration = Duration::from_millis(50);
-
-/// What the control thread tells a tap. A partition's number is the order of its start.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Watch this partition from this offset on.
-    Start { topic: Arc<str>, partition: i32, offset: u64, from_start: bool },
-    /// Where the logs of these partitions ended when they were asked for, ms since the Unix epoch;
-    /// `None`: no answer.
-    Ends { asked: u64, ends: Vec<(usize, Option<u64>)> },
-    /// The log holds `start` to `end` only; go on there.
-    GoOn { number: usize, start: u64, end: u64 },
-}
-
-/// What a tap tells the control thread.
-#[derive(Debug)]
-pub(super) enum Note {
-    /// Something waits to be judged at the ends of these partitions.
-    Ask(Vec<usize>),
-    /// The offset that comes next is not in the log.
-    Gone(usize),
-    /// Something that a person must know.
-    Trouble(String),
-}
-
-/// What both sides and those who ask see.
-#[derive(Debug)]
-pub(super) struct Shared {
-    name: String,
-    state: Mutex<State>,
-    /// Of each tap: lag in messages, and partitions.
-    pub(super) reading: Vec<(AtomicU64, AtomicUsize)>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    up: bool,
-    ready: bool,
-    error: Option<String>,
-}
-
-impl Shared {
-    pub(super) fn new(name: &str, taps: usize) -> Self {
-        let reading = (0..taps).map(|_| Default::default()).collect();
-        Self { name: name.to_owned(), state: Mutex::default(), reading }
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn up(&self) {
-        let was = self.with(|state| {
-            state.error = None;
-            std::mem::replace(&mut state.up, true)
-        });
-        if !was {
-            tracing::info!(source = self.name, "reads");
-        }
-    }
-
-    fn down(&self, error: &dyn ToString) {
-        let error = error.to_string();
-        let news = self.with(|state| {
-            let known = !state.up && state.error.is_some();
-            state.up = false;
-            state.error = Some(error.clone());
-            !known
-        });
-        if news {
-            tracing::warn!(source = self.name, error, "cannot read, and goes on where it was");
-        }
-    }
-}
-
-impl Source for Arc<Shared> {
-    fn status(&self) -> SourceStatus {
-        let lag = self.reading.iter().map(|(lag, _)| lag.load(Ordering::Relaxed)).sum();
-        let partitions = self.reading.iter().map(|(_, n)| n.load(Ordering::Relaxed)).sum();
-        let (up, ready, error) = self.with(|s| (s.up, s.ready, s.error.clone()));
-        SourceStatus { name: self.name.clone(), kind: "kafka", up, ready, lag, partitions, error }
-    }
-}
 
 /// Where a partition's reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +35,7 @@ enum Begin {
 
 /// The thread that looks for topics and asks the broker for offsets, so that no tap has to wait.
 pub(super) struct Control {
-    /// The taps'; it has no more than events here.
+    /// The taps'.
     reader: Arc<Client>,
     asker: Arc<Client>,
     settings: KafkaSettings,
@@ -129,6 +50,14 @@ pub(super) struct Control {
     waiting: Vec<(Arc<str>, i32, Begin)>,
     /// Started partitions whose next offset is not in the log, by tap and number.
     gone: Vec<(usize, usize)>,
+    ids: HashMap<Arc<str>, TopicId>,
+    /// Topics that were made again and are not begun anew yet.
+    anew: HashSet<Arc<str>>,
+    /// Whether topics are compacted, as their tap was told.
+    compacted: HashMap<Arc<str>, bool>,
+    policies_at: u64,
+    /// A broker that answered.
+    broker: i32,
     first_look: bool,
 }
 
@@ -155,6 +84,11 @@ impl Control {
             known: HashSet::new(),
             waiting: Vec::new(),
             gone: Vec::new(),
+            ids: HashMap::new(),
+            anew: HashSet::new(),
+            compacted: HashMap::new(),
+            policies_at: 0,
+            broker: -1,
             first_look: true,
         }
     }
@@ -182,6 +116,7 @@ impl Control {
                 retry_at = now;
             }
             if now >= retry_at {
+                self.begin_anew();
                 self.start_waiting();
                 self.find_gone();
                 retry_at = clock::now_ms() + RETRY_MS;
@@ -205,7 +140,13 @@ impl Control {
 
     /// Looks for topics and partitions; false: the broker did not answer.
     fn look(&mut self) -> bool {
-        let found = match self.fetch_partitions() {
+        let looked = self.fetch_partitions().and_then(|found| {
+            let topics: Vec<_> = found.iter().map(|(topic, _)| topic.clone()).collect();
+            self.look_for_new_ids(&topics)?;
+            self.look_for_policies(&topics)?;
+            Ok(found)
+        });
+        let found = match looked {
             Ok(found) => found,
             Err(error) => {
                 self.shared.down(&error);
@@ -231,10 +172,11 @@ impl Control {
         true
     }
 
-    fn fetch_partitions(&self) -> KafkaResult<Vec<(Arc<str>, i32)>> {
+    fn fetch_partitions(&mut self) -> KafkaResult<Vec<(Arc<str>, i32)>> {
         let mut found = Vec::new();
         let mut look = |topic: Option<&str>| {
             let metadata = self.asker.fetch_metadata(topic, TIMEOUT)?;
+            self.broker = metadata.brokers().first().map_or(self.broker, |broker| broker.id());
             for topic in metadata.topics() {
                 let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
                 if topic.error().is_none() && self.settings.topics.take(topic.name()) {
@@ -250,9 +192,86 @@ impl Control {
         Ok(found)
     }
 
+    /// Finds topics that were deleted and made again.
+    fn look_for_new_ids(&mut self, topics: &[Arc<str>]) -> KafkaResult<()> {
+        let now = self.describe().ids(topics)?;
+        for topic in topics {
+            let Some(&id) = now.get(&**topic) else { continue };
+            let before = self.ids.insert(topic.clone(), id);
+            if before.is_some_and(|before| before != id) {
+                tracing::warn!(source = self.settings.name, %topic, "the topic was made anew");
+                self.anew.insert(topic.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds whether topics are compacted, and tells their taps.
+    fn look_for_policies(&mut self, topics: &[Arc<str>]) -> KafkaResult<()> {
+        let now = clock::now_ms();
+        let all = self.policies_at + POLICIES_MS < now;
+        let asked = topics.iter().filter(|topic| all || !self.compacted.contains_key(&**topic));
+        let asked: Vec<_> = asked.cloned().collect();
+        let told = self.describe().compacted(&asked)?;
+        self.policies_at = if all { now } else { self.policies_at };
+        for topic in asked {
+            let Some(&compacted) = told.get(&*topic) else { continue };
+            if self.compacted.insert(topic.clone(), compacted) != Some(compacted) {
+                let tap = self.tap_of(&topic);
+                self.order(tap, Order::Compacted { topic, compacted });
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> Describe<'_> {
+        Describe { client: &self.asker, broker: self.broker, timeout: TIMEOUT }
+    }
+
+    fn tap_of(&self, topic: &str) -> usize {
+        self.owners.owner(&self.settings.stream(topic))
+    }
+
+    /// Begins topics anew that were made again.
+    fn begin_anew(&mut self) {
+        for topic in std::mem::take(&mut self.anew) {
+            let tap = self.tap_of(&topic);
+            let numbers = self.started[tap].iter().enumerate();
+            let parts: Vec<_> = numbers.filter(|(_, place)| place.0 == topic).collect();
+            let places: Vec<_> = parts.iter().map(|(_, (topic, p))| (&**topic, *p)).collect();
+            let Ok(starts) = offsets(&self.asker, &places, Offset::Beginning, TIMEOUT) else {
+                self.anew.insert(topic);
+                continue;
+            };
+            let start = |(number, (topic, partition)): &(usize, &(Arc<str>, i32))| {
+                Some((*number, starts.get(&(&**topic, *partition)).copied()??))
+            };
+            let partitions: Vec<_> = parts.iter().filter_map(start).collect();
+            if partitions.is_empty() && !parts.is_empty() {
+                self.anew.insert(topic);
+                continue;
+            }
+            // One that has read a topic takes the next one of that name for an outdated answer.
+            let Ok(reader) = connect(&self.settings) else {
+                self.anew.insert(topic);
+                continue;
+            };
+            self.reader = reader;
+            for tap in 0..self.orders.len() {
+                self.order(tap, Order::Reopen(self.reader.clone()));
+            }
+            self.gone.retain(|&(of, number)| of != tap || !parts.iter().any(|(n, _)| *n == number));
+            self.order(tap, Order::Anew { topic, partitions });
+        }
+    }
+
     /// Finds where the waiting partitions begin, and has them read.
     fn start_waiting(&mut self) {
         let mut kinds: Vec<Begin> = Vec::new();
+        let (known, unknown): (Vec<_>, _) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(topic, ..)| self.compacted.contains_key(topic));
+        self.waiting = known;
         for &(_, _, begin) in &self.waiting {
             if !kinds.contains(&begin) {
                 kinds.push(begin);
@@ -286,13 +305,14 @@ impl Control {
                 }
             }
         }
+        self.waiting.extend(unknown);
         if !self.first_look && self.waiting.is_empty() {
             self.shared.with(|state| state.ready = true);
         }
     }
 
     fn start(&mut self, topic: Arc<str>, partition: i32, begin: Begin, offset: u64) {
-        let tap = self.owners.owner(&self.settings.stream(&topic));
+        let tap = self.tap_of(&topic);
         self.started[tap].push((topic.clone(), partition));
         // An empty log at offset 0 is watched from its first message, wherever reading begins.
         let from_start = begin == Begin::Beginning || offset == 0;
@@ -324,14 +344,21 @@ impl Control {
     fn find_gone(&mut self) {
         let gone = std::mem::take(&mut self.gone);
         for (tap, number) in gone {
-            let (topic, partition) = &self.started[tap][number];
-            let place = (&**topic, *partition);
+            let (topic, partition) = self.started[tap][number].clone();
+            let place = (&*topic, partition);
+            // The client that reads knows best who leads: one that led before may answer others.
             let ask = |of| {
-                let answer = offsets(&self.asker, &[place], of, TIMEOUT).ok()?;
+                let answer = offsets(&self.reader, &[place], of, TIMEOUT).ok()?;
                 answer.get(&place).copied().flatten()
             };
-            match (ask(Offset::Beginning), ask(Offset::End)) {
-                (Some(start), Some(end)) => self.order(tap, Order::GoOn { number, start, end }),
+            let (start, end) = (ask(Offset::Beginning), ask(Offset::End));
+            // It may be another topic of that name by now.
+            let looked = self.look_for_new_ids(std::slice::from_ref(&topic));
+            match (start, end) {
+                _ if self.anew.contains(&topic) => {}
+                (Some(start), Some(end)) if looked.is_ok() => {
+                    self.order(tap, Order::GoOn { number, start, end });
+                }
                 _ => self.gone.push((tap, number)),
             }
         }

@@ -16,10 +16,15 @@
 mod batch;
 mod client;
 mod control;
+mod describe;
 mod ledger;
+mod lineage;
 mod open;
+mod orders;
 mod range;
+mod reading;
 mod settings;
+mod slot;
 mod tap;
 #[cfg(test)]
 mod tests;

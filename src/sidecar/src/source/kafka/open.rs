@@ -3,8 +3,9 @@ use std::thread;
 
 use super::batch::Queue;
 use super::client::{OpenError, connect};
-use super::control::{Control, Shared};
+use super::control::Control;
 use super::ledger::{self, Listening};
+use super::orders::Shared;
 use super::settings::KafkaSettings;
 use super::tap::{Streams, Tap};
 use crate::engine::{self, EngineSettings, Opened};

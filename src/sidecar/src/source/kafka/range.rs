@@ -1,6 +1,7 @@
 //! A range of a topic, read once into a checker by the records' own times.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lacuna_core::verdict::Cause;
@@ -11,6 +12,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::batch::{Key, Message, Queue};
 use super::client::{Client, OpenError, connect, offsets};
+use super::describe::Describe;
 use super::settings::KafkaSettings;
 use crate::clock;
 
@@ -98,6 +100,9 @@ pub fn read(
     if count == 0 {
         return Err(RangeError::NoTopic(topic.to_owned()));
     }
+    let broker = metadata.brokers().first().map_or(-1, |broker| broker.id());
+    let describe = Describe { client: &client, broker, timeout: TIMEOUT };
+    let compacted = describe.compacted(&[Arc::from(topic)])?.get(topic).is_some_and(|so| *so);
     let partitions: Vec<i32> = (0..).take(count).collect();
     let asked = clock::now_ms();
     let log = Log { client: &client, topic, partitions: &partitions };
@@ -120,12 +125,16 @@ pub fn read(
         let stop = to.as_ref().map_or(end, |to| to[index]).clamp(first, end);
         let id = reading.checker.partition("log", &stream, &partition.to_string());
         let id = id.ok_or(RangeError::Partitions)?;
-        let mut part = Part { partition, id, first, next: first, stop, end, watched: false };
+        let (next, watched) = (first, false);
+        let mut part = Part { partition, id, first, next, stop, end, watched, compacted };
         if range.from.is_none() {
             let watch =
                 Watch { from_start: true, position: Some(first), at: asked, ..Watch::default() };
             reading.checker.watch(id, &watch);
             part.watched = true;
+            if let Some(last) = first.checked_sub(1) {
+                reading.checker.absent(id, 0, last, Cause::Retention, asked);
+            }
         }
         if first < stop {
             let key = reading.queue.start(topic, partition, first);
@@ -184,6 +193,8 @@ struct Part {
     /// The log's end when it was asked for.
     end: u64,
     watched: bool,
+    /// The broker may take single records out.
+    compacted: bool,
 }
 
 struct Reading<'a> {
@@ -314,6 +325,9 @@ impl Part {
             let position = Some(self.first);
             checker.watch(self.id, &Watch { position, at, ..Watch::default() });
             self.watched = true;
+        }
+        if self.compacted && self.next < position {
+            checker.absent(self.id, self.next, position - 1, Cause::Compacted, at);
         }
         self.next = position + 1;
         let position = Some(position);

@@ -5,18 +5,20 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use lacuna_core::verdict::Cause;
-use lacuna_core::{Checker, Observation, PartitionId, StreamSettings, Watch};
+use lacuna_core::{Checker, StreamSettings, Watch};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::batch::{Key, Message, Queue};
-use super::control::{Note, Order, Shared};
+use super::batch::{Key, Queue};
+use super::client::Client;
+use super::lineage::{Lineage, Step};
+use super::orders::{Note, Order, Shared};
+use super::reading::Reading;
+use super::slot::{STALL_MS, Slot};
 use crate::clock;
 use crate::engine::{self, Switch};
 
 /// The log, as a view.
 const VIEW: &str = "log";
-/// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
-pub(super) const STALL_MS: u64 = 1000;
 /// How often the broker is asked for ends, where something waits for them.
 const ASK_EVERY_MS: u64 = 500;
 
@@ -35,6 +37,8 @@ pub(super) struct Tap {
     by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
     /// By the control thread's number; `None`: could not be started.
     by_number: Vec<Option<usize>>,
+    /// Topics of which records may be compacted away, or not.
+    compacted: HashMap<Arc<str>, bool>,
     /// Slots with an end that is not reached yet.
     awaiting: Vec<usize>,
     /// The control thread has not answered yet.
@@ -51,48 +55,6 @@ pub(super) struct Streams {
     pub(super) own: HashMap<String, StreamSettings>,
 }
 
-/// A partition that is read.
-#[derive(Debug)]
-struct Slot {
-    /// What the control thread calls it.
-    number: usize,
-    topic: Arc<str>,
-    partition: i32,
-    stream: Arc<str>,
-    key: Key,
-    id: PartitionId,
-    /// The offset that is read next.
-    next: u64,
-    /// When it last proved to be readable (a record came, or an answer about its end), or was asked
-    /// for its end after it had.
-    readable_at: u64,
-    /// Something in it waits for an end, so it is asked for.
-    wanting: bool,
-    /// It could not be read; its next record or end begins with a `watch`.
-    away: bool,
-    on: bool,
-    /// An end that the broker told, and when it was asked.
-    end: Option<(u64, u64)>,
-}
-
-impl Slot {
-    /// It is readable now. Was it not for longer than a stall, while something in it waited, then
-    /// what is missing may have been late for that reason.
-    #[inline]
-    fn prove(&mut self, at: u64) {
-        self.away |= self.wanting && at.saturating_sub(self.readable_at) > STALL_MS;
-        self.readable_at = at;
-    }
-
-    fn watch_on(&mut self, checker: &mut Checker, at: u64) {
-        self.away = false;
-        if self.on {
-            let position = Some(self.next);
-            checker.watch(self.id, &Watch { position, at, ..Watch::default() });
-        }
-    }
-}
-
 impl engine::Tap for Tap {
     fn read(&mut self, checker: &mut Checker, wait: Duration) -> bool {
         self.obey(checker);
@@ -106,6 +68,7 @@ impl engine::Tap for Tap {
             by_key: &self.by_key,
             last: None,
             failed: Vec::new(),
+            elsewhere: Vec::new(),
             checker,
             at,
         };
@@ -116,9 +79,12 @@ impl engine::Tap for Tap {
             }
         }
         batch.for_each(|message| reading.take(message));
-        let failed = reading.failed;
+        let Reading { failed, elsewhere, .. } = reading;
         for (key, error, text) in failed {
             self.fail(key, error, &text);
+        }
+        for (index, step) in elsewhere {
+            self.follow(checker, index, step);
         }
         self.reach_ends(checker);
         if at >= self.asked_at + ASK_EVERY_MS {
@@ -145,61 +111,6 @@ impl engine::Tap for Tap {
     }
 }
 
-/// One batch on its way into the checker.
-struct Reading<'a> {
-    slots: &'a mut [Slot],
-    by_key: &'a HashMap<Key, usize, foldhash::fast::RandomState>,
-    /// Messages come in runs of one partition.
-    last: Option<(Key, usize)>,
-    failed: Vec<(Key, RDKafkaErrorCode, String)>,
-    checker: &'a mut Checker,
-    at: u64,
-}
-
-impl Reading<'_> {
-    #[inline]
-    fn take(&mut self, message: &Message) {
-        let key = message.key();
-        let slot = match self.last {
-            Some((last, slot)) if last == key => slot,
-            _ => match self.turn_to(key) {
-                Some(slot) => slot,
-                None => return,
-            },
-        };
-        let slot = &mut self.slots[slot];
-        if let Some(error) = message.error() {
-            return match (error, message.offset()) {
-                // All below was passed, control records at the log's end too.
-                (RDKafkaErrorCode::PartitionEOF, Some(offset)) => slot.next = slot.next.max(offset),
-                _ => self.failed.push((key, error, message.error_text())),
-            };
-        }
-        let Some(position) = message.offset() else { return };
-        if slot.away {
-            slot.watch_on(self.checker, self.at);
-        }
-        slot.next = position + 1;
-        if slot.on {
-            let observation = Observation {
-                position: Some(position),
-                at: self.at,
-                time: message.time(),
-                stamp: message.stamp(),
-                redelivered: None,
-            };
-            self.checker.observe(slot.id, &observation);
-        }
-    }
-
-    fn turn_to(&mut self, key: Key) -> Option<usize> {
-        let slot = *self.by_key.get(&key)?;
-        self.last = Some((key, slot));
-        self.slots[slot].prove(self.at);
-        Some(slot)
-    }
-}
-
 impl Tap {
     pub(super) fn new(
         index: usize,
@@ -220,6 +131,7 @@ impl Tap {
             slots: Vec::new(),
             by_key: HashMap::default(),
             by_number: Vec::new(),
+            compacted: HashMap::new(),
             awaiting: Vec::new(),
             asking: false,
             asked_at: 0,
@@ -234,9 +146,16 @@ impl Tap {
                     let slot = self.start(checker, topic, partition, offset, from_start);
                     self.by_number.push(slot);
                 }
+                Order::Compacted { topic, compacted } => {
+                    self.compacted.insert(topic.clone(), compacted);
+                    let slots = self.slots.iter_mut().filter(|slot| slot.topic == topic);
+                    slots.for_each(|slot| slot.compacted = compacted);
+                }
+                Order::Reopen(client) => self.reopen(client),
+                Order::Anew { topic, partitions } => self.begin_anew(checker, &topic, &partitions),
                 Order::Ends { asked, ends } => {
                     self.asking = false;
-                    self.take_ends(asked, &ends);
+                    self.take_ends(checker, asked, &ends);
                 }
                 Order::GoOn { number, start, end } => self.go_on(checker, number, start, end),
             }
@@ -278,6 +197,7 @@ impl Tap {
             let position = Some(offset);
             checker.watch(id, &Watch { from_start, position, at, ..Watch::default() });
         }
+        let compacted = self.compacted.get(&topic).copied().unwrap_or(false);
         let index = self.slots.len();
         self.by_key.insert(key, index);
         self.slots.push(Slot {
@@ -288,17 +208,74 @@ impl Tap {
             key,
             id,
             next: offset,
+            asked_next: offset,
             readable_at: at,
             wanting: false,
             away: false,
             on,
             end: None,
+            lineage: Lineage::default(),
+            held: false,
+            compacted,
         });
+        if on && from_start {
+            self.slots[index].begins(checker, offset, at);
+        }
         Some(index)
     }
 
+    /// Reads all on with another client.
+    fn reopen(&mut self, client: Arc<Client>) {
+        self.queue = Queue::new(client);
+        self.by_key.clear();
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            slot.held = false;
+            let from = slot.lineage.again().unwrap_or(slot.next);
+            self.read_from(index, from);
+        }
+    }
+
+    /// Reads a partition that is not read from this offset on.
+    fn read_from(&mut self, index: usize, offset: u64) {
+        let slot = &mut self.slots[index];
+        match self.queue.start(&slot.topic, slot.partition, offset) {
+            Ok(key) => {
+                slot.key = key;
+                self.by_key.insert(key, index);
+            }
+            Err(error) => {
+                let what = format!("{} [{}] cannot be read: {error}", slot.topic, slot.partition);
+                self.note(Note::Trouble(what));
+            }
+        }
+    }
+
+    /// The topic was deleted and made again.
+    fn begin_anew(&mut self, checker: &mut Checker, topic: &str, partitions: &[(usize, u64)]) {
+        let Self { slots, queue, by_key, .. } = self;
+        for slot in slots.iter().filter(|slot| &*slot.topic == topic) {
+            queue.stop(slot.key);
+            by_key.remove(&slot.key);
+        }
+        for &(number, offset) in partitions {
+            let Some(index) = self.by_number[number] else { continue };
+            let slot = &mut self.slots[index];
+            slot.lineage = Lineage::default();
+            (slot.next, slot.asked_next, slot.end) = (offset, offset, None);
+            (slot.away, slot.held) = (false, false);
+            if slot.on {
+                let at = clock::now_ms();
+                let watch = Watch { from_start: true, position: Some(0), at, ..Watch::default() };
+                checker.watch(slot.id, &watch);
+                slot.begins(checker, offset, at);
+            }
+            self.read_from(index, offset);
+        }
+    }
+
     /// Ends are kept until what lies below them has been read.
-    fn take_ends(&mut self, asked: u64, ends: &[(usize, Option<u64>)]) {
+    fn take_ends(&mut self, checker: &mut Checker, asked: u64, ends: &[(usize, Option<u64>)]) {
         let at = clock::now_ms();
         for &(number, end) in ends {
             let Some(index) = self.by_number[number] else { continue };
@@ -308,7 +285,11 @@ impl Tap {
                 continue;
             };
             slot.prove(at);
-            if slot.on && slot.end.replace((end, asked)).is_none() {
+            if end < slot.asked_next && !slot.held {
+                // It ends below what had been read when it was asked.
+                let step = slot.lineage.suspect();
+                self.follow(checker, index, step);
+            } else if slot.on && slot.end.replace((end, asked)).is_none() {
                 self.awaiting.push(index);
             }
         }
@@ -319,7 +300,7 @@ impl Tap {
         self.awaiting.retain(|&index| {
             let slot = &mut slots[index];
             let Some((end, asked)) = slot.end else { return false };
-            if slot.next < end {
+            if slot.next < end || slot.lineage.looks() {
                 return true;
             }
             slot.end = None;
@@ -347,6 +328,7 @@ impl Tap {
             }
             slot.wanting = wants;
             if asks {
+                slot.asked_next = slot.next;
                 wanting.push(slot.number);
             }
         }
@@ -370,29 +352,48 @@ impl Tap {
         });
     }
 
+    /// Reads a partition from elsewhere, or asks where that is.
+    fn follow(&mut self, checker: &mut Checker, index: usize, step: Step) {
+        let slot = &mut self.slots[index];
+        let from = match step {
+            Step::Look(from) => from,
+            Step::Cut(position) => {
+                slot.cut(checker, position, clock::now_ms());
+                position
+            }
+            Step::Ask => {
+                slot.held = true;
+                let number = slot.number;
+                return self.note(Note::Gone(number));
+            }
+            Step::Take | Step::Skip => return,
+        };
+        slot.held = false;
+        if let Err(error) = self.queue.restart(slot.key, from) {
+            self.note(Note::Trouble(format!("cannot read on: {error}")));
+        }
+    }
+
     /// The offset to be read next is not in the log, which holds `start` to `end`.
     fn go_on(&mut self, checker: &mut Checker, number: usize, start: u64, end: u64) {
         let Some(index) = self.by_number[number] else { return };
         let slot = &mut self.slots[index];
-        let at = clock::now_ms();
-        let missed = slot.next;
-        if missed < start {
-            if slot.on {
-                checker.absent(slot.id, missed, start - 1, Cause::Retention, at);
-            }
-            slot.next = start;
-        } else if missed > end {
-            if slot.on {
-                checker.cut(slot.id, end, at);
-            }
-            slot.next = end;
-        }
         slot.away = false;
-        let (topic, partition, next) = (&slot.topic, slot.partition, slot.next);
-        tracing::warn!(%topic, partition, missed, next, "the log no longer holds what was next");
-        if let Err(error) = self.queue.restart(slot.key, next) {
-            self.note(Note::Trouble(format!("cannot read on: {error}")));
-        }
+        let step = slot.lineage.holds(start, end).unwrap_or_else(|| {
+            // Nothing of what was read is there to be compared.
+            let missed = slot.next;
+            if missed < start {
+                let (topic, partition) = (&slot.topic, slot.partition);
+                tracing::warn!(%topic, partition, missed, start, "deleted before it was read");
+                if slot.on {
+                    let at = clock::now_ms();
+                    checker.absent(slot.id, missed, start - 1, Cause::Retention, at);
+                }
+                slot.next = start;
+            }
+            if slot.next > end { Step::Cut(end) } else { Step::Look(slot.next) }
+        });
+        self.follow(checker, index, step);
     }
 
     fn note(&self, note: Note) {
