@@ -9,6 +9,7 @@ use lacuna_core::MetricsRow;
 use lacuna_core::totals::{ByDesign, Count, Duplicates, Lost, Observed, Totals, Unknown};
 
 use crate::engine::SourceStatus;
+use crate::groups::{GroupRow, PartitionRow};
 
 /// The text format's media type.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -19,6 +20,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 pub(crate) fn render(
     rows: &[MetricsRow],
     sources: &[SourceStatus],
+    groups: &[GroupRow],
     checking: impl Fn(Option<&str>) -> bool,
 ) -> String {
     let mut out = String::new();
@@ -36,6 +38,18 @@ pub(crate) fn render(
             let labels = format!("source=\"{}\"", escaped(&source.name));
             let mut samples = Samples { out: &mut out, family, labels: &labels };
             (family.samples)(source, &mut samples);
+        }
+    }
+    GROUP_RETENTION.head(&mut out);
+    for GroupRow { group, partitions, .. } in groups {
+        let group = escaped(group);
+        for row in partitions {
+            let (stream, partition) = (escaped(&row.stream), escaped(&row.partition));
+            let labels = format!(
+                "view=\"{group}\",stream=\"{stream}\",partition=\"{partition}\",group=\"{group}\""
+            );
+            let mut samples = Samples { out: &mut out, family: &GROUP_RETENTION, labels: &labels };
+            (GROUP_RETENTION.samples)(row, &mut samples);
         }
     }
     CHECKING.head(&mut out);
@@ -269,6 +283,14 @@ const PER_SOURCE: &[Family<SourceStatus>] = &[
         samples: |source, out| out.one(u8::from(source.up)),
     },
 ];
+
+const GROUP_RETENTION: Family<PartitionRow> = Family {
+    name: "lacuna_group_retention_lost_positions_total",
+    kind: Kind::Counter,
+    help: "Positions that retention took before a watched group read them.",
+    label: "",
+    samples: |row, out| out.one(row.lost),
+};
 
 const CHECKING: Family<bool> = Family {
     name: "lacuna_checking_enabled",

@@ -54,6 +54,16 @@ impl Sidecar {
     /// As [`Self::start`], by another way to the broker.
     #[must_use]
     pub fn through(kafka: &Kafka, brokers: &str, topic: &str) -> Self {
+        Self::with(kafka, brokers, topic, &[])
+    }
+
+    /// As [`Self::start`], with further arguments.
+    #[must_use]
+    pub fn start_with(kafka: &Kafka, topic: &str, more: &[&str]) -> Self {
+        Self::with(kafka, &kafka.brokers(), topic, more)
+    }
+
+    fn with(kafka: &Kafka, brokers: &str, topic: &str, more: &[&str]) -> Self {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
         let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
@@ -61,7 +71,9 @@ impl Sidecar {
         let mut command = Command::new(binary());
         command.args(["run", "kafka", "--brokers", brokers, "--topic", topic]);
         command.args(["--from", "beginning", "--grace", &format!("{GRACE_S}s")]);
-        command.args(["--listen", &address.to_string()]).stderr(file);
+        command.args(["--listen", &address.to_string()]).args(more).stderr(file);
+        // What retention takes is found soon.
+        command.env("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms");
         let process = Process::start("lacuna", &mut command);
         let sidecar = Self { process, address, log };
         wait::until("the sidecar is ready", || match sidecar.try_get("/readyz") {
@@ -103,9 +115,16 @@ impl Sidecar {
     /// The samples of one metric, whatever their labels.
     #[must_use]
     pub fn metrics_of(&self, name: &str) -> Vec<f64> {
+        self.samples_of(name, "")
+    }
+
+    /// Those with this label, as `group="billing"`.
+    #[must_use]
+    pub fn samples_of(&self, name: &str, label: &str) -> Vec<f64> {
         let (_, body) = self.try_get("/metrics").expect("the sidecar answers");
         let samples = body.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
         });
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
         samples.map(|line| value(line).unwrap_or_else(|| panic!("no value: {line}"))).collect()

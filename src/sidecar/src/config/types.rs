@@ -104,8 +104,8 @@ impl Config {
         }
         layers.environment(environment);
         match &args.source {
-            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, overrides })) => {
-                sources::flags(&mut layers, cluster, topics, from.as_deref());
+            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, groups, overrides })) => {
+                sources::flags(&mut layers, cluster, topics, from.as_deref(), groups);
                 override_with(&mut layers, overrides);
             }
             None => override_with(&mut layers, &args.overrides),

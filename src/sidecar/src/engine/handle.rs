@@ -12,6 +12,7 @@ use super::settings::{EngineSettings, owner};
 use super::source::{Opened, Source, SourceStatus};
 use super::switch::Switch;
 use super::worker::{self, Worker};
+use crate::groups::GroupRow;
 use crate::record::{Ledger, Line};
 
 /// Which states of a gap row are asked for; `None` is a recovered one.
@@ -171,6 +172,12 @@ impl Engine {
     #[must_use]
     pub fn sources(&self) -> Vec<SourceStatus> {
         self.sources.iter().map(|source| source.status()).collect()
+    }
+
+    /// The consumer groups that the sources watch.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupRow> {
+        self.sources.iter().flat_map(|source| source.groups()).collect()
     }
 
     /// Whether every source has begun to watch what it found first; stays true.

@@ -11,7 +11,7 @@ use crate::metrics;
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
     let rows = api.engine.metrics().await?;
     let checking = |stream: Option<&str>| api.engine.checking(stream);
-    let text = metrics::render(&rows, &api.engine.sources(), checking);
+    let text = metrics::render(&rows, &api.engine.sources(), &api.engine.groups(), checking);
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -9,4 +9,5 @@ mod faults;
 mod groups;
 mod harness;
 mod outages;
+mod retention;
 mod unchanged;

@@ -4,11 +4,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
-use super::client::{Client, offsets};
+use super::client::{Client, offsets, partitions};
 use super::settings::{From, KafkaSettings};
 use crate::clock;
 use crate::engine::{EngineSettings, Source, SourceStatus};
@@ -205,7 +204,7 @@ impl Control {
 
     /// Looks for topics and partitions; false: the broker did not answer.
     fn look(&mut self) -> bool {
-        let found = match self.fetch_partitions() {
+        let found = match partitions(&self.asker, &self.settings.topics, TIMEOUT) {
             Ok(found) => found,
             Err(error) => {
                 self.shared.down(&error);
@@ -229,25 +228,6 @@ impl Control {
         }
         self.first_look = false;
         true
-    }
-
-    fn fetch_partitions(&self) -> KafkaResult<Vec<(Arc<str>, i32)>> {
-        let mut found = Vec::new();
-        let mut look = |topic: Option<&str>| {
-            let metadata = self.asker.fetch_metadata(topic, TIMEOUT)?;
-            for topic in metadata.topics() {
-                let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-                if topic.error().is_none() && self.settings.topics.take(topic.name()) {
-                    found.push((Arc::from(topic.name()), count));
-                }
-            }
-            Ok::<(), KafkaError>(())
-        };
-        match self.settings.topics.only_names() {
-            Some(names) => names.iter().try_for_each(|name| look(Some(name)))?,
-            None => look(None)?,
-        }
-        Ok(found)
     }
 
     /// Finds where the waiting partitions begin, and has them read.

@@ -20,6 +20,10 @@ pub struct KafkaSettings {
     pub stream_prefix: String,
     /// How often topics and partitions are looked for, at least: a short grace asks for more.
     pub metadata_interval: Duration,
+    /// Consumer groups whose commits are looked at.
+    pub groups: Vec<String>,
+    /// How often.
+    pub group_interval: Duration,
     /// librdkafka's own properties, but for those in [`super::MANAGED`].
     pub properties: BTreeMap<String, String>,
 }
@@ -28,6 +32,10 @@ impl KafkaSettings {
     /// How often topics and partitions are looked for, unless configured: soon enough that a new
     /// topic is read within seconds, seldom enough that no broker notices.
     pub const METADATA_INTERVAL: Duration = Duration::from_secs(5);
+
+    /// How often groups are looked at, unless configured: what retention takes is announced by
+    /// nobody, and a look is three requests a group.
+    pub const GROUP_INTERVAL: Duration = Duration::from_secs(5);
 
     /// These topics of these brokers, from now on, and all else at its default.
     #[must_use]
@@ -39,6 +47,8 @@ impl KafkaSettings {
             from: From::End,
             stream_prefix: String::new(),
             metadata_interval: Self::METADATA_INTERVAL,
+            groups: Vec::new(),
+            group_interval: Self::GROUP_INTERVAL,
             properties: BTreeMap::new(),
         }
     }
