@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use lacuna_core::Checker;
+use lacuna_interceptor::Switch;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{
@@ -22,7 +23,6 @@ use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::context::pass_on_client_callbacks;
 use crate::observer::{CheckOptions, Observer};
-use crate::switch::Switch;
 
 /// The application's consumer context. It has the callbacks of [`ConsumerContext`] but for the type
 /// of the consumer in them, which is a checked one: change the trait's and the consumer's name in

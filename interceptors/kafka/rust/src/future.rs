@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
+use lacuna_interceptor::clock;
 use rdkafka::client::{DefaultClientContext, OAuthToken};
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -25,7 +26,6 @@ use rdkafka::statistics::Statistics;
 use rdkafka::util::{AsyncRuntime, DefaultRuntime, IntoOpaque, Timeout};
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::clock;
 use crate::context::pass_on_client_callbacks;
 use crate::options::Options;
 use crate::producer::StampedThreadedProducer;

@@ -18,13 +18,10 @@
 //! for the network in a send, or keeps a message from going out.
 #![deny(unsafe_code)]
 
-mod book;
 mod carrier;
-mod clock;
 mod consumer;
 mod context;
 mod future;
-mod identity;
 mod lanes;
 mod metadata;
 mod native;
@@ -32,17 +29,12 @@ mod observer;
 mod options;
 mod partition;
 mod producer;
-mod ranges;
 mod stamper;
-mod switch;
-mod table;
 
 pub use consumer::{CheckContext, Checked, CheckedConsumer, CheckedContext, CheckedStreamConsumer};
 pub use context::StampContext;
 pub use future::{DeliveryFuture, FutureContext, StampedFutureProducer};
-pub use identity::PRODUCER_ENV;
+pub use lacuna_interceptor::{CHECK_ENV, Counts, PRODUCER_ENV, STAMP_ENV, Switch};
 pub use observer::CheckOptions;
 pub use options::Options;
 pub use producer::{Enqueue, StampedProducer, StampedThreadedProducer};
-pub use stamper::Counts;
-pub use switch::{CHECK_ENV, STAMP_ENV, Switch};

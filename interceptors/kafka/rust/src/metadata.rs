@@ -7,11 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lacuna_interceptor::{clock, lock};
 use rdkafka::config::NativeClientConfig;
 use rdkafka::metadata::Metadata;
 
-use crate::clock;
-use crate::lanes::{Topics, lock};
+use crate::lanes::Topics;
 use crate::partition::property;
 
 /// One question to the cluster; a producer that is dropped meanwhile lives on as long.

@@ -9,15 +9,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lacuna_core::{Checker, Limits, Observation, PartitionId, Settings, Watch};
+use lacuna_interceptor::{CHECK_ENV, Switch, clock, lock};
 use rdkafka::config::NativeClientConfig;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::clock;
-use crate::lanes::lock;
 use crate::native;
 use crate::partition::property;
-use crate::switch::{CHECK_ENV, Switch};
 
 /// Lanes that one process keeps: a member sees some of a topic's partitions, not a whole cluster.
 const LANES: usize = 100_000;

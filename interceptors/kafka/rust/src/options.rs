@@ -1,6 +1,6 @@
 //! What an application may set of its stamping; the environment sets the defaults.
 
-use crate::switch::{STAMP_ENV, Switch};
+use lacuna_interceptor::{Options as Stamping, Switch};
 
 /// How a producer stamps.
 ///
@@ -14,16 +14,15 @@ use crate::switch::{STAMP_ENV, Switch};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub(crate) producer: Option<String>,
-    pub(crate) switch: Switch,
+    pub(crate) stamping: Stamping,
     pub(crate) choose: bool,
 }
 
 impl Default for Options {
     /// Named by [`PRODUCER_ENV`](crate::PRODUCER_ENV), else client or service, `@`, host; on unless
-    /// [`STAMP_ENV`] says off; sticky partitions chosen here.
+    /// [`STAMP_ENV`](crate::STAMP_ENV) says off; sticky partitions chosen here.
     fn default() -> Self {
-        Self { producer: None, switch: Switch::from_env(STAMP_ENV), choose: true }
+        Self { stamping: Stamping::default(), choose: true }
     }
 }
 
@@ -32,14 +31,14 @@ impl Options {
     /// that a name cannot have become `-`.
     #[must_use]
     pub fn producer(mut self, name: impl Into<String>) -> Self {
-        self.producer = Some(name.into());
+        self.stamping.producer = Some(name.into());
         self
     }
 
     /// The switch that governs this producer.
     #[must_use]
     pub fn switch(mut self, switch: Switch) -> Self {
-        self.switch = switch;
+        self.stamping.switch = switch;
         self
     }
 

@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_sticky_choice_changes_with_time_or_with_its_leader() {
-        let start = crate::clock::monotonic();
+        let start = lacuna_interceptor::clock::monotonic();
         let linger = Duration::from_millis(10);
         let mut spread = Spread::default();
         assert_eq!(spread.sticky(linger, start), None, "nothing known");

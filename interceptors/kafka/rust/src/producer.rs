@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lacuna_core::ledger::LedgerRecord;
+use lacuna_interceptor::{Counts, Switch};
 use rdkafka::ClientConfig;
 use rdkafka::client::Client;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
@@ -22,8 +23,7 @@ use rdkafka::util::Timeout;
 use crate::context::StampContext;
 use crate::metadata;
 use crate::options::Options;
-use crate::stamper::{Counts, Refusal, Stamper};
-use crate::switch::Switch;
+use crate::stamper::{Refusal, Stamper};
 
 /// How long a drop waits for the reports of what it purged: rdkafka's own figure.
 const LAST_REPORTS: Duration = Duration::from_millis(500);

@@ -8,41 +8,22 @@ use std::time::Duration;
 
 use lacuna_core::ledger::LedgerRecord;
 use lacuna_core::stamp;
+use lacuna_interceptor::{Answers, Counts, Identity, Outcome, Switch, Unstamped, clock};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Message, ToBytes};
 use rdkafka::producer::{BaseRecord, PARTITION_UA, Partitioner};
 use rdkafka::util::IntoOpaque;
 
-use crate::book::{Answers, Outcome};
 use crate::carrier;
-use crate::clock;
-use crate::identity::Identity;
 use crate::lanes::{Topic, Topics};
 use crate::metadata::{self, Questions};
 use crate::native::{self, Persistence};
 use crate::options::Options;
 use crate::partition::{self, Choice, Placement, property};
-use crate::switch::Switch;
 
 /// What librdkafka answers to a message that it does not take, and the message.
 pub(crate) type Refusal<'a, K, P, D> = (KafkaError, BaseRecord<'a, K, P, D>);
-
-/// What a producer did, in messages that librdkafka took, since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// With a stamp.
-    pub stamped: u64,
-    /// Of these, in lane `*`: the partition was not known when they were stamped.
-    pub unknown_partition: u64,
-    /// Without, because stamping was off.
-    pub switched_off: u64,
-    /// Without, because only the stamp made them too large.
-    pub too_large: u64,
-    /// Without, because no stamp can be made of the names, or no number is left.
-    pub unstampable: u64,
-}
 
 /// One producer's stamping.
 #[derive(Debug)]
@@ -57,9 +38,7 @@ pub(crate) struct Stamper {
     pub(crate) refresh: Duration,
     pub(crate) topics: Arc<Topics>,
     pub(crate) questions: Arc<Questions>,
-    switched_off: AtomicU64,
-    too_large: AtomicU64,
-    unstampable: AtomicU64,
+    unstamped: Unstamped,
 }
 
 impl Stamper {
@@ -67,8 +46,8 @@ impl Stamper {
         let native = config.create_native_config()?;
         let only_errors = property(&native, "delivery.report.only.error");
         Ok(Self {
-            identity: Identity::new(options.producer.as_deref(), config),
-            switch: options.switch.clone(),
+            identity: options.stamping.identity(config.get("client.id")),
+            switch: options.stamping.switch.clone(),
             choose: options.choose,
             placement: Placement::new(config, &native, custom),
             transactional: property(&native, "transactional.id").is_some(),
@@ -79,9 +58,7 @@ impl Stamper {
             refresh: metadata::refresh_interval(&native),
             topics: Arc::default(),
             questions: Arc::default(),
-            switched_off: AtomicU64::new(0),
-            too_large: AtomicU64::new(0),
-            unstampable: AtomicU64::new(0),
+            unstamped: Unstamped::default(),
         })
     }
 
@@ -109,7 +86,7 @@ impl Stamper {
         Part: Partitioner,
     {
         if !self.switch.is_on() {
-            return count(enqueue(record), &self.switched_off);
+            return count(enqueue(record), &self.unstamped.switched_off);
         }
         let topic = self.topics.entry(record.topic);
         let (mut partition, ours) = match record.partition {
@@ -150,35 +127,21 @@ impl Stamper {
 
     /// The open transaction was committed or rolled back.
     pub(crate) fn end_transaction(&self, committed: bool) {
-        for (_, lane) in self.topics.lanes() {
-            lane.book().end_transaction(lane.next(), committed);
+        for lane in self.topics.lanes() {
+            lane.end_transaction(committed);
         }
     }
 
     /// One record of every lane, as of now.
     pub(crate) fn ledger(&self, mut visit: impl FnMut(&LedgerRecord<'_>)) {
         let now = clock::unix_ms();
-        let Identity { producer, epoch } = &self.identity;
-        for (stream, lane) in self.topics.lanes() {
-            let record = lane.book().record(lane.next(), self.answers, now);
-            visit(&LedgerRecord { producer, epoch: *epoch, stream, lane: lane.label(), ..record });
+        for lane in self.topics.lanes() {
+            visit(&lane.record(&self.identity, self.answers, now));
         }
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            switched_off: self.switched_off.load(Ordering::Relaxed),
-            too_large: self.too_large.load(Ordering::Relaxed),
-            unstampable: self.unstampable.load(Ordering::Relaxed),
-            ..Counts::default()
-        };
-        for (_, lane) in self.topics.lanes() {
-            counts.stamped += lane.next();
-            if lane.label() == stamp::SPAN {
-                counts.unknown_partition += lane.next();
-            }
-        }
-        counts
+        self.unstamped.counts(self.topics.lanes())
     }
 
     /// Where a message without a partition of its own goes; `None` while that is not known.
@@ -228,7 +191,7 @@ impl Stamper {
         let lane = topic.lane(partition, &self.identity, self.transactional);
         let turn = lane.turn();
         let Some(value) = turn.stamp() else {
-            return count(enqueue(record), &self.unstampable);
+            return count(enqueue(record), &self.unstamped.unstampable);
         };
         let asked = record.partition;
         let (headers, before) = carrier::stamp(record.headers.take(), value);
@@ -244,7 +207,7 @@ impl Stamper {
         drop(turn);
         if error == KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) {
             record.headers = carrier::unstamp(record.headers, &before);
-            match count(enqueue(record), &self.too_large) {
+            match count(enqueue(record), &self.unstamped.too_large) {
                 Ok(()) => return Ok(()),
                 Err(refusal) => (error, record) = refusal,
             }

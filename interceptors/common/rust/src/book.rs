@@ -1,7 +1,7 @@
 //! One lane's book: what became of the numbers that were taken (contracts §2).
 //!
 //! Everything below `next` that is not settled is pending, so a send writes nothing here; only
-//! delivery reports do, and a settled number never changes.
+//! the broker's answers do, and a settled number never changes.
 //!
 //! ```text
 //! 0 ─────── settled ─────── floor ── pending ──┬─ settled ─┬── pending ── next
@@ -26,21 +26,23 @@ const MAX_KEPT_RANGES: usize = 4_096;
 
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The broker has it.
     Acknowledged,
     /// Certainly not part of the stream, and the application was told.
     Refused,
     /// Given up without an answer, or sent without asking for one.
     Unanswered,
+    /// Part of a transaction that was rolled back.
+    Aborted,
 }
 
 /// Which answers this client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answers {
-    /// A delivery report for every message.
+pub enum Answers {
+    /// An answer for every message.
     All,
-    /// `delivery.report.only.error`: success is never heard of, so all else stays unanswered.
+    /// Failures only: success is never heard of, so all else stays unanswered.
     OnlyErrors,
 }
 
@@ -60,17 +62,20 @@ pub(crate) struct Book {
     open_from: Option<u64>,
     /// Records made.
     rev: u64,
+    /// The highest `next` of these.
+    told: u64,
     /// (when, floor at that time), oldest first.
     marks: VecDeque<(u64, u64)>,
 }
 
 impl Book {
-    /// An empty book. A transactional producer sends inside transactions only.
+    /// An empty book. With `transactional`, all that the lane's producer sends belongs to one
+    /// transaction at a time, whose end [`Book::end_transaction`] tells.
     pub(crate) fn new(transactional: bool) -> Self {
         Self { open_from: transactional.then_some(0), ..Self::default() }
     }
 
-    /// A delivery report: the first one of a number is what counts.
+    /// What became of a number: the first answer is what counts.
     pub(crate) fn settle(&mut self, seq: u64, outcome: Outcome) {
         if seq < self.floor || self.above.contains(seq) {
             return;
@@ -80,6 +85,7 @@ impl Book {
             Outcome::Acknowledged => return,
             Outcome::Refused => self.refused.insert(seq, seq),
             Outcome::Unanswered => self.unanswered.insert(seq, seq),
+            Outcome::Aborted => self.aborted.insert(seq, seq),
         }
         if self.listed() > MAX_KEPT_RANGES {
             self.shed();
@@ -112,6 +118,7 @@ impl Book {
         let next = next.max(seen);
         self.forget_old(now);
         self.rev += 1;
+        self.told = self.told.max(next);
 
         // Until its end is known, nothing of a transaction is more than sent.
         let open = self.open_from.unwrap_or(next).min(next);
@@ -138,6 +145,11 @@ impl Book {
         };
         bound(&mut record);
         record
+    }
+
+    /// The highest `next` that a record has told.
+    pub(crate) fn told(&self) -> u64 {
+        self.told
     }
 
     fn mark_settled(&mut self, first: u64, last: u64) {

@@ -5,7 +5,6 @@ use std::env;
 use std::sync::{Mutex, PoisonError};
 
 use lacuna_core::stamp::{MAX_PRODUCER, is_producer};
-use rdkafka::ClientConfig;
 
 use crate::clock;
 
@@ -14,34 +13,36 @@ pub const PRODUCER_ENV: &str = "LACUNA_PRODUCER";
 
 /// One run of one named producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) producer: String,
-    pub(crate) epoch: u64,
+pub struct Identity {
+    /// The producer's name, of the form that a stamp asks for.
+    pub producer: String,
+    /// Greater in every later run of the same name, and for every other client of it.
+    pub epoch: u64,
 }
 
 impl Identity {
     /// The name that the application gave, else the environment's, else the client's or the
     /// service's, `@` and the host's. What is not of the form is made so rather than refused.
-    pub(crate) fn new(given: Option<&str>, config: &ClientConfig) -> Self {
+    #[must_use]
+    pub fn new(given: Option<&str>, client: Option<&str>) -> Self {
         let producer = given
             .map(str::to_owned)
             .or_else(|| env::var(PRODUCER_ENV).ok())
             .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| [&client_name(config), "@", &host_name()].concat());
+            .unwrap_or_else(|| [&client_name(client), "@", &host_name()].concat());
         let producer = well_formed(&producer);
         let epoch = next_epoch(&producer, clock::unix_ms());
         Self { producer, epoch }
     }
 }
 
-fn client_name(config: &ClientConfig) -> String {
+fn client_name(client: Option<&str>) -> String {
     let service = || env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
     let program = || {
         let path = env::current_exe().ok()?;
         Some(path.file_stem()?.to_string_lossy().into_owned())
     };
-    config
-        .get("client.id")
+    client
         .filter(|id| !id.is_empty())
         .map(str::to_owned)
         .or_else(service)
@@ -93,11 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn the_client_id_names_the_producer() {
-        let mut config = ClientConfig::new();
-        config.set("client.id", "orders");
-        let identity = Identity::new(None, &config);
+    fn the_client_s_name_names_the_producer() {
+        let identity = Identity::new(None, Some("orders"));
         assert!(identity.producer.starts_with("orders@"), "{identity:?}");
-        assert_eq!(Identity::new(Some("mine"), &config).producer, "mine");
+        assert_eq!(Identity::new(Some("mine"), Some("orders")).producer, "mine");
     }
 }

@@ -8,7 +8,7 @@ const SLOTS: usize = 256;
 
 /// Entries by a hash of the caller's.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub struct Table<T> {
     slots: Box<[Link<T>]>,
 }
 
@@ -29,7 +29,7 @@ impl<T> Default for Table<T> {
 impl<T> Table<T> {
     /// The entry with this hash that `is` takes.
     #[inline]
-    pub(crate) fn find(&self, hash: usize, is: impl Fn(&T) -> bool) -> Option<&T> {
+    pub fn find(&self, hash: usize, is: impl Fn(&T) -> bool) -> Option<&T> {
         let mut link = &self.slots[hash % SLOTS];
         loop {
             let node = link.get()?;
@@ -41,12 +41,7 @@ impl<T> Table<T> {
     }
 
     /// The entry with this hash that `is` takes, made where it is missing.
-    pub(crate) fn find_or_add(
-        &self,
-        hash: usize,
-        is: impl Fn(&T) -> bool,
-        make: impl Fn() -> T,
-    ) -> &T {
+    pub fn find_or_add(&self, hash: usize, is: impl Fn(&T) -> bool, make: impl Fn() -> T) -> &T {
         let mut link = &self.slots[hash % SLOTS];
         loop {
             // Of several that come at a time one gets to add; the others look at its entry.
@@ -59,7 +54,7 @@ impl<T> Table<T> {
     }
 
     /// All entries, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().flat_map(|slot| {
             std::iter::successors(slot.get(), |node| node.next.get()).map(|node| &node.entry)
         })
