@@ -17,6 +17,7 @@ mod exit;
 pub mod groups;
 pub mod http;
 mod log;
+pub mod members;
 mod metrics;
 pub mod record;
 pub mod report;

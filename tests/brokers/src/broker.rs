@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::wait;
+
 /// The broker that `tests/run` started. Tests share it one after the other.
 #[derive(Debug)]
 pub struct Kafka {
@@ -194,6 +196,14 @@ impl Kafka {
             Some((partition.parse().ok()?, committed.parse().ok()?))
         };
         said.lines().filter_map(row).collect()
+    }
+
+    /// Waits until a group has no member any more.
+    pub fn is_deserted(&self, group: &str) {
+        wait::until(&format!("{group} is deserted"), || {
+            let said = output(self.group(group).args(["--describe", "--state"]));
+            if said.split_whitespace().any(|word| word == "Empty") { Ok(()) } else { Err(said) }
+        });
     }
 
     /// Sets a group without members to another position, as an operator does: `to` is what Kafka's

@@ -5,7 +5,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -26,6 +26,7 @@ pub struct Sidecar {
     process: Process,
     address: SocketAddr,
     log: PathBuf,
+    rings: PathBuf,
 }
 
 /// The released binary.
@@ -74,8 +75,10 @@ impl Sidecar {
         command.args(["--listen", &address.to_string()]).args(more).stderr(file);
         // What retention takes is found soon.
         command.env("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms");
+        let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
+        command.env("LACUNA_MEMBERS__RING_DIR", &rings);
         let process = Process::start("lacuna", &mut command);
-        let sidecar = Self { process, address, log };
+        let sidecar = Self { process, address, log, rings };
         wait::until("the sidecar is ready", || match sidecar.try_get("/readyz") {
             Ok((200, _)) => Ok(()),
             other => Err(format!("{other:?}")),
@@ -92,6 +95,12 @@ impl Sidecar {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The directory in which members of groups tell it what they are handed.
+    #[must_use]
+    pub fn rings(&self) -> &Path {
+        &self.rings
     }
 
     /// Ends it in good order; the code it ends with must say what was found.

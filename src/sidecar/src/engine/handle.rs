@@ -13,6 +13,7 @@ use super::source::{Opened, Source, SourceStatus};
 use super::switch::Switch;
 use super::worker::{self, Worker};
 use crate::groups::GroupRow;
+use crate::members::Told;
 use crate::record::{Ledger, Line};
 
 /// Which states of a gap row are asked for; `None` is a recovered one.
@@ -140,6 +141,21 @@ impl Engine {
         for (worker, part) in self.workers.iter().zip(parts) {
             if !part.is_empty() {
                 ask(worker, move |worker| worker.take(&part)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what members of groups were handed, in order, at the time of its arrival.
+    pub async fn told(&self, told: Told) -> Result<(), Stopped> {
+        let workers = self.workers.len();
+        let mut parts: Vec<Told> = (0..workers).map(|_| Vec::new()).collect();
+        for (place, events) in told {
+            parts[owner(&place.stream, workers)].push((place, events));
+        }
+        for (worker, part) in self.workers.iter().zip(parts) {
+            if !part.is_empty() {
+                ask(worker, move |worker| worker.take_told(&part)).await?;
             }
         }
         Ok(())

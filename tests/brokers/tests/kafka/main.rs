@@ -8,6 +8,7 @@ mod clean;
 mod faults;
 mod groups;
 mod harness;
+mod members;
 mod outages;
 mod retention;
 mod unchanged;

@@ -11,6 +11,7 @@ use super::client::{Client, OpenError, Partition, connect, connect_as, offsets, 
 use super::settings::KafkaSettings;
 use crate::clock;
 use crate::groups::{Finding, GroupRow, Look, PartitionRow, Retention};
+use crate::members::Outside;
 
 /// Longest wait for the broker's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +32,7 @@ pub(super) struct Groups {
     asker: Arc<Client>,
     groups: Vec<Group>,
     board: Board,
+    outside: Arc<Outside>,
 }
 
 struct Group {
@@ -42,7 +44,10 @@ struct Group {
 }
 
 impl Groups {
-    pub(super) fn connect(settings: &KafkaSettings) -> Result<Self, OpenError> {
+    pub(super) fn connect(
+        settings: &KafkaSettings,
+        outside: Arc<Outside>,
+    ) -> Result<Self, OpenError> {
         let connect_group = |name: &String| {
             let client = connect_as(settings, name)?;
             Ok(Group { name: name.clone(), client, partitions: BTreeMap::new(), at: None })
@@ -52,6 +57,7 @@ impl Groups {
             asker: connect(settings)?,
             groups,
             board: Board::default(),
+            outside,
             settings: settings.clone(),
         };
         for group in &groups.groups {
@@ -81,7 +87,7 @@ impl Groups {
     }
 
     fn look(&mut self) {
-        let Self { settings, asker, groups, board } = self;
+        let Self { settings, asker, groups, board, outside } = self;
         let found = match partitions(asker, &settings.topics, TIMEOUT) {
             Ok(found) => found,
             Err(error) => {
@@ -97,10 +103,14 @@ impl Groups {
         let asked: Vec<Partition<'_>> =
             places.iter().map(|(topic, partition)| (&**topic, *partition)).collect();
         // The logs first, the commits after them: what was committed by then has been read.
+        let at = clock::now_ms();
         let bounds = bounds(asker, &asked);
+        for ((topic, partition), (_, end)) in bounds.iter().flatten() {
+            outside.ended(&settings.stream(topic), &partition.to_string(), *end, at);
+        }
         for group in groups {
             let looked = bounds.as_ref().map_err(Clone::clone).and_then(|bounds| {
-                group.look(settings, &places, bounds).map_err(|error| error.to_string())
+                group.look(settings, &places, bounds, outside).map_err(|error| error.to_string())
             });
             group.show(board, &settings.name, looked.err().as_deref());
         }
@@ -113,6 +123,7 @@ impl Group {
         settings: &KafkaSettings,
         places: &[(Arc<str>, i32)],
         bounds: &Bounds<'_>,
+        outside: &Outside,
     ) -> KafkaResult<()> {
         for (place, (_, row)) in &mut self.partitions {
             row.gone = !places.contains(place);
@@ -129,9 +140,14 @@ impl Group {
             Some((retention, _)) => retention.suspects(look),
             None => Retention::default().suspects(look),
         };
-        if looks.iter().any(suspicious) && self.is_deserted()? {
-            // What was not committed before nobody was left is not committed afterwards either.
-            looks = self::looks(bounds, &self.commits(places)?, true, clock::now_ms());
+        let suspicious = looks.iter().any(suspicious);
+        let asked = lacuna_ring::order();
+        if self.is_deserted()? {
+            outside.deserted(&self.name, asked, lacuna_ring::order());
+            if suspicious {
+                // What was not committed before nobody was left is not committed afterwards either.
+                looks = self::looks(bounds, &self.commits(places)?, true, clock::now_ms());
+            }
         }
         for (place, look) in looks {
             let (retention, row) = self.partitions.entry(place.clone()).or_insert_with(|| {

@@ -10,6 +10,7 @@ use super::settings::KafkaSettings;
 use super::tap::{Streams, Tap};
 use crate::engine::{self, EngineSettings, Opened, Source, SourceStatus};
 use crate::groups::GroupRow;
+use crate::members::Outside;
 
 /// Opens a source for this engine. It does not wait for the broker: a source that cannot reach its
 /// own says so in its status, and keeps trying.
@@ -34,7 +35,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         let (shared, streams) = (shared.clone(), streams.clone());
         taps.push(Box::new(Tap::new(index, queue, ordered, notes, shared, streams)));
     }
-    let groups = watch_groups(&settings)?;
+    let groups = watch_groups(&settings, engine.outside.clone())?;
     let name = settings.name.clone();
     let control =
         Control::new(reader, asker, settings, engine.clone(), shared.clone(), noted, orders);
@@ -69,11 +70,14 @@ impl Source for Kafka {
     }
 }
 
-fn watch_groups(settings: &KafkaSettings) -> Result<Option<Watching>, OpenError> {
+fn watch_groups(
+    settings: &KafkaSettings,
+    outside: Arc<Outside>,
+) -> Result<Option<Watching>, OpenError> {
     if settings.groups.is_empty() {
         return Ok(None);
     }
-    let groups = Groups::connect(settings)?;
+    let groups = Groups::connect(settings, outside)?;
     let board = groups.board();
     let (interest, interested) = mpsc::channel();
     spawn("lacuna-groups", &settings.name, move || groups.run(&interested))?;
