@@ -18,7 +18,7 @@ impl Cell {
         ctx: &mut Context,
     ) {
         let epoch = self.identity(lane).1;
-        let now = self.views[view].now();
+        let now = read.clock;
         let evicted =
             read.seq > 0 && self.views[view].last_eviction.is_some_and(|time| epoch <= time);
         let zero =

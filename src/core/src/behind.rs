@@ -24,9 +24,12 @@ impl Cell {
                 self.edit(group, lane, (seq, seq), ctx, |hole| {
                     if matches!(hole.state, State::Missing | State::LostInLog) {
                         hole.opened = hole.opened.max(now);
-                        hole.fact = hole.fact.with_judged(false, false);
+                        hole.fact = hole.fact.with_judged(false, false).with_past(false);
                     }
                 });
+                if self.span {
+                    self.pass(group, Some(lane), ctx);
+                }
             }
         }
     }
@@ -82,7 +85,8 @@ impl Cell {
         if extent <= highest {
             let (first, last) = (extent, highest);
             let (fact, state) = (Fact::default(), State::Missing);
-            self.open(view, lane, Hole { first, last, opened: at, fact, state }, ctx);
+            let opened = if self.span { self.views[view].now() } else { at };
+            self.open(view, lane, Hole { first, last, opened, fact, state }, ctx);
         }
         self.remember_tail(view, lane, at, ctx);
         for (first, last) in behind {

@@ -165,6 +165,19 @@ impl Context {
         }
     }
 
+    /// A neighbour whose position was taken back stands elsewhere too.
+    pub(crate) fn place_again(&mut self, place: Place, seq: u64, position: u64) {
+        for beside in [seq.checked_sub(1), Some(seq + 1)].into_iter().flatten() {
+            let Some((first, _)) = self.evidence(place, beside) else { continue };
+            let Some(evidence) = self.evidence.get_mut(&(place, first)) else { continue };
+            for near in [&mut evidence.before, &mut evidence.after].into_iter().flatten() {
+                if near.seq == seq && near.position == NONE {
+                    near.position = position;
+                }
+            }
+        }
+    }
+
     /// The intervals of one view of one cell.
     pub(crate) fn intervals(&self, cell: u32, view: u16) -> Vec<(u32, u64)> {
         let from = Place { cell, view, lane: 0 };

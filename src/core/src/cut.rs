@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::cell::Cell;
-use crate::context::Context;
+use crate::context::{Context, Place};
 use crate::hole::{Fact, Hole};
 use crate::lane::{LaneRef, NONE};
 use crate::mutants::{Mutant, broken};
@@ -49,7 +49,9 @@ impl Cell {
 
     /// Takes back all positions at or above the cut. Gives back what stood there in the log; in
     /// a group's view what was handed over stays seen.
-    pub(crate) fn cut(&mut self, view: usize, position: u64) -> Vec<Gone> {
+    pub(crate) fn cut(&mut self, view: usize, position: u64, ctx: &mut Context) -> Vec<Gone> {
+        let place = self.place(view, 0);
+        ctx.unplace(place.cell, place.view, position);
         let held = &mut self.views[view];
         held.positions.cut(position);
         held.end_position = held.end_position.map(|end| end.min(position));
@@ -64,6 +66,16 @@ impl Cell {
         held.totals.log_cuts += 1;
         held.entered.log_cuts += 1;
         let away = held.positions.memory.cut(position);
+        for &(lane, seq, elsewhere) in away.moved.iter().filter(|moved| !moved.0.span()) {
+            if let Some(held) = held.lanes.get_mut(lane.index())
+                && held.next == seq + 1
+                && held.last_position == NONE
+            {
+                held.last_position = elsewhere;
+            }
+            let lane = u32::try_from(lane.index()).unwrap_or(u32::MAX);
+            ctx.place_again(Place { lane, ..place }, seq, elsewhere);
+        }
         let named =
             away.gone.iter().map(|&(lane, first, last)| Gone { lane, first, last, reason: None });
         let mut gone: Vec<Gone> = named.collect();
@@ -91,7 +103,7 @@ impl Cell {
     }
 
     /// Takes numbers back that were seen.
-    pub(crate) fn unsee(&mut self, view: usize, gone: &Gone, at: u64, ctx: &mut Context) {
+    pub(crate) fn unsee(&mut self, view: usize, gone: &Gone, opened: u64, ctx: &mut Context) {
         if broken(Mutant::CutUnread) {
             return;
         }
@@ -117,7 +129,6 @@ impl Cell {
         if from <= last {
             seen.push((from, last));
         }
-        let opened = self.views[view].now().max(at);
         for (first, last) in seen {
             let count = last - first + 1;
             let held = &mut self.views[view];

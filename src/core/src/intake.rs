@@ -199,9 +199,11 @@ impl Checker {
     fn read_position(&mut self, cell: u32, view: usize, position: u64) {
         let held = &mut self.cells[cell as usize].views[view];
         let now = held.now();
+        // Read again, it keeps the time at which it was read first.
+        let first_time = held.is_log && !held.positions.observed.contains(position);
         held.positions.read(position);
         held.positions.bound();
-        if held.is_log {
+        if first_time {
             held.positions.times.note(position, now);
             held.positions.times.bound(self.ctx.steps_each);
         }
@@ -238,6 +240,7 @@ impl Checker {
             position: message.position.unwrap_or(NONE),
             at: message.at,
             time: message.time.unwrap_or(NONE),
+            clock: own.views[view].now(),
             opened,
             again,
             redelivered: message.redelivered,
@@ -259,14 +262,13 @@ impl Checker {
     }
 
     pub(crate) fn cut_at(&mut self, cell: u32, view: usize, position: u64, at: u64) {
-        let gone = self.cells[cell as usize].cut(view, position);
-        let place = self.cells[cell as usize].place(view, 0);
-        self.ctx.unplace(place.cell, place.view, position);
+        let gone = self.cells[cell as usize].cut(view, position, &mut self.ctx);
+        let opened = self.cells[cell as usize].views[view].now().max(at);
         let span = self.span_of(cell);
         for gone in gone {
             let home = if gone.lane.span() { span } else { Some(cell as usize) };
             if let Some(home) = home {
-                self.cells[home].unsee(view, &gone, at, &mut self.ctx);
+                self.cells[home].unsee(view, &gone, opened, &mut self.ctx);
                 if gone.lane.span() {
                     self.cells[home].pass(view, Some(gone.lane.index()), &mut self.ctx);
                 }

@@ -169,12 +169,13 @@ impl Cell {
                 return Judgement::Waits;
             }
         }
+        let since = hole.opened.max(pending.unwrap_or(0));
         let progressed = if held.unordered && !broken(Mutant::UnorderedJudged) {
-            end_after(hole.opened.saturating_add(self.grace))
+            end_after(since.saturating_add(self.grace))
         } else if self.span {
             hole.fact.past()
         } else {
-            !tail || end_after(hole.opened) || broken(Mutant::TailUnread)
+            !tail || end_after(since) || broken(Mutant::TailUnread)
         };
         if progressed { Judgement::Lost } else { Judgement::Waits }
     }
@@ -254,7 +255,8 @@ impl Cell {
             Some(_) => position(before),
             None => held.positions.below(),
         };
-        if before.is_some() && low.is_none() {
+        if before.is_some() && low.is_none() || before.is_none() && low >= Some(high) {
+            // Below the lane's first number stands nothing that was read in this watch.
             return;
         }
         // A number that came late stands behind its upper neighbour.

@@ -31,6 +31,8 @@ pub(crate) struct CutAway {
     /// The lowest number of each lane that is remembered, and how many positions below the memory
     /// the cut reaches: any number of the lane that near below may be gone as well.
     pub(crate) doubtful: Option<u64>,
+    /// Numbers that stand at another position too, below the cut.
+    pub(crate) moved: Vec<(LaneRef, u64, u64)>,
 }
 
 /// The newest stored positions of one partition's log, oldest dropped first.
@@ -163,7 +165,7 @@ impl CutMemory {
         for run in removed.iter().filter(|run| !run.copy) {
             let last = run.seq + u64::from(run.count) - 1;
             self.without_copies(run.lane, run.seq, last, &mut away.gone);
-            self.promote_copies(run.lane, run.seq, last);
+            self.promote_copies(run.lane, run.seq, last, &mut away.moved);
         }
         if position < self.floor {
             away.doubtful = Some(self.floor - position);
@@ -201,7 +203,13 @@ impl CutMemory {
     }
 
     /// Copies of numbers whose first place is gone take it over.
-    fn promote_copies(&mut self, lane: LaneRef, first: u64, last: u64) {
+    fn promote_copies(
+        &mut self,
+        lane: LaneRef,
+        first: u64,
+        last: u64,
+        moved: &mut Vec<(LaneRef, u64, u64)>,
+    ) {
         let overlaps = |run: &Run| {
             run.copy
                 && run.lane == lane
@@ -220,6 +228,9 @@ impl CutMemory {
                 let (seq, position) =
                     (run.seq + u64::from(offset), run.position + u64::from(offset));
                 let copy = !(first..=last).contains(&seq);
+                if !copy {
+                    moved.push((lane, seq, position));
+                }
                 self.runs.push_back(Run { position, seq, count: 1, copy, ..run });
             }
         }

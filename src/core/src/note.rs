@@ -19,6 +19,8 @@ pub(crate) struct Reading {
     pub(crate) at: u64,
     /// [`NONE`] where the message has none.
     pub(crate) time: u64,
+    /// The partition's clock.
+    pub(crate) clock: u64,
     /// From when the grace of a gap runs that this number opens.
     pub(crate) opened: u64,
     /// Whether a record was read at this position before.
@@ -161,7 +163,7 @@ impl Cell {
         };
         self.leave(view, lane, &hole, ctx);
         self.views[view].totals.seen += 1;
-        let in_time = self.views[view].now() <= hole.opened.saturating_add(self.grace);
+        let in_time = read.clock <= hole.opened.saturating_add(self.grace);
         let verdict = match hole.state {
             State::Lost(_) => {
                 self.count_recovered(view, lane, &hole, read, ctx);

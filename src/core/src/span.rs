@@ -83,7 +83,7 @@ impl Cell {
     }
 
     /// Every watched partition is past the numbers below this one.
-    fn past_below(&self, view: usize, lane: usize, opened: u64) -> u64 {
+    pub(crate) fn past_below(&self, view: usize, lane: usize, opened: u64) -> u64 {
         let held = &self.views[view];
         let shown = held.lanes[lane].extra.as_ref().map_or(&[][..], |extra| &extra.shown);
         let below = |(index, part): (usize, &Part)| {
@@ -141,11 +141,11 @@ impl Cell {
         if later && !state.from_start {
             // What was sent there before it was watched may have passed unseen.
             self.break_gaps(view, Reason::Joined, ctx);
+            self.views[view].breaks += 1;
+        }
+        if !state.from_start {
             let held = &mut self.views[view];
-            held.broken = Some((state.since, Reason::Joined));
-            held.breaks += 1;
-        } else if !later && !state.from_start {
-            self.views[view].broken = Some((state.since, Reason::Joined));
+            held.broken = held.broken.max(Some((state.since, Reason::Joined)));
         }
     }
 

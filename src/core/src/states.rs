@@ -259,11 +259,16 @@ impl Cell {
         ctx: &mut Context,
     ) {
         let place = self.place(view, lane);
+        let grace = self.grace;
         let held = &mut self.views[view];
         if piece.state == State::Missing {
             let span = Span { lane: place.lane, first: piece.first, last: piece.last };
             if piece.fact.judged() {
                 held.waiting.push(span);
+            } else if renewed && piece.opened.saturating_add(grace) < held.now() {
+                // Its time is over already, but only the view's next line may say so.
+                held.waiting.push(span);
+                held.told = true;
             } else if renewed {
                 held.push_due(piece.opened, span);
             }

@@ -119,8 +119,17 @@ impl Cell {
                 });
             }
         }
+        let names_any = self.views[view].positions.names_any();
         for range in changed.iter() {
             self.edit(view, lane, range, ctx, |_| ());
+            if names_any {
+                // What was refused needs no position, so that those that are named may suffice now.
+                let extra = self.views[view].lanes[lane].extra.as_deref();
+                let holes = extra.into_iter().flat_map(|e| e.gaps.overlapping(range.0, range.1));
+                for number in holes.map(|hole| hole.first).collect::<alloc::vec::Vec<_>>() {
+                    self.explain(view, lane, number, ctx);
+                }
+            }
         }
         if self.span {
             self.pass(view, Some(lane), ctx);

@@ -176,7 +176,7 @@ impl View {
     pub(crate) fn arm(&mut self, grace: u64, position: Option<u64>) {
         let Some(next) = position.and_then(|position| position.checked_add(1)) else { return };
         let forward = self.positions.run == Some(next) && self.positions.highest() < Some(next);
-        if !self.is_log || !forward || next == NONE {
+        if !self.is_log || !forward || self.told || next == NONE {
             return;
         }
         let earliest = self.due.peek().map(|entry| entry.0.0);

@@ -180,10 +180,13 @@ impl Cell {
     pub(crate) fn go_on(&mut self, view: usize, from: u64, ctx: &mut Context) {
         for span in self.views[view].drain_missing() {
             let lane = span.lane as usize;
+            // Partitions of lane `*` that would be past these numbers now are so still.
+            let below = if self.span { self.past_below(view, lane, from) } else { 0 };
             self.edit(view, lane, (span.first, span.last), ctx, |hole| {
                 if hole.state == State::Missing && !broken(Mutant::StallCounted) {
                     hole.opened = hole.opened.max(from);
-                    hole.fact = hole.fact.with_judged(false, false).with_past(false);
+                    let past = hole.fact.past() && hole.last < below;
+                    hole.fact = hole.fact.with_judged(false, false).with_past(past);
                 }
             });
             let extra = self.views[view].lane(lane).and_then(|held| held.extra.as_ref());
@@ -236,12 +239,12 @@ impl Cell {
         held.clock = held.clock.max(Some(at));
         held.last_end = held.last_end.max(Some(at));
         if let Some(position) = position {
-            held.end_position = Some(position);
+            held.end_position = held.end_position.max(Some(position));
             held.positions.end(position);
         }
         while self.run_due(view, usize::MAX, ctx) {}
         self.look_again(view, ctx);
-        if position.is_some() && self.views[view].positions.names_any() {
+        if self.views[view].positions.names_any() {
             self.explain_all(view, ctx);
         }
         if Some(view) == self.log {

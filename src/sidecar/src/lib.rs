@@ -14,6 +14,7 @@ pub mod demo;
 pub mod duration;
 pub mod engine;
 mod exit;
+mod gauges;
 pub mod groups;
 pub mod http;
 mod log;

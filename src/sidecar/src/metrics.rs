@@ -1,28 +1,20 @@
-//! The metrics of contracts §5, each named once, in Prometheus' text format.
-//!
-//! They are written straight from the engine's rows. A registry would hold every series a second
-//! time, and take several times as long to write 10,000 of them.
+//! The metrics of contracts §5 that every partition has, each named once, in Prometheus' text
+//! format, written straight from the engine's rows. What is the process's own stands in
+//! [`crate::gauges`].
 
 use std::fmt::Write;
 
 use lacuna_core::MetricsRow;
 use lacuna_core::totals::{ByDesign, Count, Duplicates, Lost, Observed, Totals, Unknown};
 
-use crate::engine::SourceStatus;
 use crate::groups::{GroupRow, PartitionRow};
 
 /// The text format's media type.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes all metrics; `checking` tells whether a stream is checked, or without one whether
-/// checking is on at all.
+/// Writes the metrics of all partitions, and of groups in them.
 #[must_use]
-pub(crate) fn render(
-    rows: &[MetricsRow],
-    sources: &[SourceStatus],
-    groups: &[GroupRow],
-    checking: impl Fn(Option<&str>) -> bool,
-) -> String {
+pub(crate) fn render(rows: &[MetricsRow], groups: &[GroupRow]) -> String {
     let mut out = String::new();
     let labels: Vec<String> = rows.iter().map(place).collect();
     for family in PER_PARTITION {
@@ -30,14 +22,6 @@ pub(crate) fn render(
         for (row, labels) in rows.iter().zip(&labels) {
             let mut samples = Samples { out: &mut out, family, labels };
             (family.samples)(row, &mut samples);
-        }
-    }
-    for family in PER_SOURCE {
-        family.head(&mut out);
-        for source in sources {
-            let labels = format!("source=\"{}\"", escaped(&source.name));
-            let mut samples = Samples { out: &mut out, family, labels: &labels };
-            (family.samples)(source, &mut samples);
         }
     }
     GROUP_RETENTION.head(&mut out);
@@ -52,20 +36,6 @@ pub(crate) fn render(
             (GROUP_RETENTION.samples)(row, &mut samples);
         }
     }
-    CHECKING.head(&mut out);
-    let mut streams: Vec<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
-    streams.sort_unstable();
-    streams.dedup();
-    // A label that is empty is one that is not there: the switch of everything.
-    for stream in std::iter::once(None).chain(streams.into_iter().map(Some)) {
-        let labels = format!("stream=\"{}\"", escaped(stream.unwrap_or_default()));
-        let mut samples = Samples { out: &mut out, family: &CHECKING, labels: &labels };
-        (CHECKING.samples)(&checking(stream), &mut samples);
-    }
-    BUILD.head(&mut out);
-    let revision = option_env!("LACUNA_REVISION").unwrap_or("unknown");
-    let labels = format!("version=\"{}\",revision=\"{revision}\"", env!("CARGO_PKG_VERSION"));
-    (BUILD.samples)(&(), &mut Samples { out: &mut out, family: &BUILD, labels: &labels });
     out
 }
 
@@ -148,7 +118,7 @@ const fn gauge(
     help: &'static str,
     samples: fn(&MetricsRow, &mut Samples<'_, MetricsRow>),
 ) -> Family<MetricsRow> {
-    Family { name, kind: Kind::Gauge, help, label, samples }
+    Family { kind: Kind::Gauge, ..counter(name, label, help, samples) }
 }
 
 const fn lost(Totals { lost, .. }: &Totals) -> [(&'static str, Count); 4] {
@@ -267,43 +237,10 @@ const PER_PARTITION: &[Family<MetricsRow>] = &[
     ),
 ];
 
-const PER_SOURCE: &[Family<SourceStatus>] = &[
-    Family {
-        name: "lacuna_source_lag_messages",
-        kind: Kind::Gauge,
-        help: "Messages that the broker holds and the source has not read.",
-        label: "",
-        samples: |source, out| out.one(source.lag),
-    },
-    Family {
-        name: "lacuna_source_up",
-        kind: Kind::Gauge,
-        help: "Whether the source can read.",
-        label: "",
-        samples: |source, out| out.one(u8::from(source.up)),
-    },
-];
-
 const GROUP_RETENTION: Family<PartitionRow> = Family {
     name: "lacuna_group_retention_lost_positions_total",
     kind: Kind::Counter,
     help: "Positions that retention took before a watched group read them.",
     label: "",
     samples: |row, out| out.one(row.lost),
-};
-
-const CHECKING: Family<bool> = Family {
-    name: "lacuna_checking_enabled",
-    kind: Kind::Gauge,
-    help: "Whether a stream is checked; without a stream: whether checking is on at all.",
-    label: "",
-    samples: |on, out| out.one(u8::from(*on)),
-};
-
-const BUILD: Family<()> = Family {
-    name: "lacuna_build_info",
-    kind: Kind::Gauge,
-    help: "What is running.",
-    label: "",
-    samples: |(), out| out.one(1),
 };

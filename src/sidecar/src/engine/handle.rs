@@ -162,7 +162,7 @@ impl Engine {
     }
 
     /// Takes ledger records, in order, at the time of their arrival.
-    pub async fn ledger(&self, records: Vec<Ledger<'static>>) -> Result<(), Stopped> {
+    pub async fn ledger(&self, records: Vec<Ledger>) -> Result<(), Stopped> {
         self.observations(records.into_iter().map(Line::Ledger).collect()).await
     }
 

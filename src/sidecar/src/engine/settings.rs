@@ -36,34 +36,22 @@ impl Default for EngineSettings {
 impl EngineSettings {
     /// The settings of one worker's checker: its share of every limit.
     pub(super) fn share(&self) -> Settings {
-        let workers = self.workers.max(1);
-        let mut settings = self.checker.clone();
-        // Taken apart in full, so that a new limit cannot be forgotten.
-        let Limits {
-            lanes,
-            partitions,
-            evidence,
-            duplicates,
-            changes,
-            cut_memory_bytes,
-            read_times_bytes,
-            retired,
-            retire_closed_ms: _,
-            retire_idle_ms: _,
-        } = &mut settings.limits;
-        for limit in [
-            lanes,
-            partitions,
-            evidence,
-            duplicates,
-            changes,
-            cut_memory_bytes,
-            read_times_bytes,
-            retired,
-        ] {
-            *limit = limit.div_ceil(workers);
-        }
-        settings
+        let limits = &self.checker.limits;
+        let share = |limit: usize| limit.div_ceil(self.workers.max(1));
+        // Written out in full, so that a new limit cannot be forgotten.
+        let limits = Limits {
+            lanes: share(limits.lanes),
+            partitions: share(limits.partitions),
+            evidence: share(limits.evidence),
+            duplicates: share(limits.duplicates),
+            changes: share(limits.changes),
+            cut_memory_bytes: share(limits.cut_memory_bytes),
+            read_times_bytes: share(limits.read_times_bytes),
+            retired: share(limits.retired),
+            retire_closed_ms: limits.retire_closed_ms,
+            retire_idle_ms: limits.retire_idle_ms,
+        };
+        Settings { limits, ..self.checker.clone() }
     }
 }
 

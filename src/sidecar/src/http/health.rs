@@ -1,5 +1,8 @@
 //! `GET /metrics`, `/healthz` and `/readyz`.
 
+use std::collections::BTreeSet;
+use std::iter;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,8 +13,13 @@ use crate::metrics;
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
     let rows = api.engine.metrics().await?;
-    let checking = |stream: Option<&str>| api.engine.checking(stream);
-    let text = metrics::render(&rows, &api.engine.sources(), &api.engine.groups(), checking);
+    api.gauges.set_sources(&api.engine.sources());
+    let streams: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
+    for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
+        api.gauges.set_checking(stream, api.engine.checking(stream));
+    }
+    let mut text = metrics::render(&rows, &api.engine.groups());
+    api.gauges.write(&mut text)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn ledger(
     State(api): State<Api>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let records = lines(&body?, |text| Ledger::parse(text).map(Ledger::into_owned))?;
+    let records = lines(&body?, Ledger::parse)?;
     let taken = records.len();
     api.engine.ledger(records).await?;
     json(&Taken { v: 1, taken, repeated: false })

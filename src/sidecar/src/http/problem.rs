@@ -40,6 +40,12 @@ impl From<Stopped> for Problem {
     }
 }
 
+impl From<prometheus::Error> for Problem {
+    fn from(error: prometheus::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}"))
+    }
+}
+
 #[derive(Serialize)]
 struct Document<'a> {
     title: &'a str,

@@ -10,6 +10,7 @@ use super::batches::Batches;
 use super::problem::Problem;
 use super::{checking, findings, groups, health, intake, report};
 use crate::engine::Engine;
+use crate::gauges::Gauges;
 
 /// What the interface answers from.
 #[derive(Clone, Debug)]
@@ -18,13 +19,14 @@ pub struct Api {
     pub(super) grace_ms: u64,
     pub(super) clock_skew_ms: u64,
     pub(super) batches: Arc<Mutex<Batches>>,
+    pub(super) gauges: Gauges,
 }
 
 impl Api {
     /// Answers from this engine; grace and clock skew, in ms, are what reports say of themselves.
     #[must_use]
     pub fn new(engine: Engine, grace_ms: u64, clock_skew_ms: u64) -> Self {
-        Self { engine, grace_ms, clock_skew_ms, batches: Arc::default() }
+        Self { engine, grace_ms, clock_skew_ms, batches: Arc::default(), gauges: Gauges::new() }
     }
 }
 

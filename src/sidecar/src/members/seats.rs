@@ -219,3 +219,166 @@ fn push(told: &mut Told, place: &Place<'static>, event: Event<'static>) {
         _ => told.push((place.clone(), vec![event])),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: u64 = 1;
+    const TWO: u64 = 2;
+
+    /// Two members of one group, and what is told of them.
+    struct Group {
+        seats: Seats,
+        outside: Outside,
+        order: u64,
+    }
+
+    impl Group {
+        fn new() -> Self {
+            let mut seats = Seats::default();
+            seats.join(ONE, "billing", false);
+            seats.join(TWO, "billing", false);
+            Self { seats, outside: Outside::default(), order: 0 }
+        }
+
+        fn control(&mut self, member: u64, control: Control) -> Vec<String> {
+            self.order += 10;
+            let mut told = Told::new();
+            self.seats.control(member, control, self.order, &self.outside, &mut told);
+            lines(told)
+        }
+
+        fn given(&mut self, member: u64, generation: impl Into<Option<u64>>) -> Vec<String> {
+            self.assigned(member, generation.into(), false)
+        }
+
+        fn assigned(&mut self, member: u64, generation: Option<u64>, resumed: bool) -> Vec<String> {
+            let (stream, partition) = ("orders".to_owned(), "3".to_owned());
+            let (slot, position) = (0, None);
+            let assigned =
+                Control::Assigned { slot, stream, partition, generation, position, resumed };
+            self.control(member, assigned)
+        }
+
+        fn release(&mut self, member: u64) {
+            assert_eq!(self.control(member, Control::Released { slot: 0 }), [""; 0]);
+        }
+
+        fn handed(&mut self, member: u64, position: u64) -> Vec<String> {
+            let position = Some(position);
+            let message = Message { position, at: 0, time: None, stamp: None, redelivered: None };
+            let mut told = Told::new();
+            self.seats.handed(member, 0, message, &mut told);
+            lines(told)
+        }
+
+        fn ended(&mut self, end: u64) -> Vec<String> {
+            let mut told = Told::new();
+            self.seats.ended("orders", "3", end, 77, &mut told);
+            lines(told)
+        }
+    }
+
+    fn lines(told: Told) -> Vec<String> {
+        let line = |event: &Event<'_>| match event {
+            Event::Watch(Watch { handover: true, .. }) => "handover".to_owned(),
+            Event::Watch(Watch { from_start: true, .. }) => "start".to_owned(),
+            Event::Watch(_) => "watch".to_owned(),
+            Event::Message(message) => format!("message {}", message.position.unwrap_or(0)),
+            Event::End { position, at } => format!("end {} {at}", position.unwrap_or(0)),
+            other @ (Event::Cut { .. } | Event::Absent { .. }) => format!("{other:?}"),
+        };
+        for (place, _) in &told {
+            assert_eq!(
+                (&*place.view, &*place.stream, &*place.partition),
+                ("billing", "orders", "3")
+            );
+        }
+        told.iter().flat_map(|(_, events)| events.iter().map(line)).collect()
+    }
+
+    #[test]
+    fn a_hand_over_is_complete_from_one_generation_to_the_next() {
+        for (last, next, watch) in [
+            (5, Some(5), "handover"),
+            (5, Some(6), "handover"),
+            // Somebody else may have had it in generation 6.
+            (5, Some(7), "watch"),
+            (5, Some(4), "watch"),
+            (5, None, "watch"),
+        ] {
+            let mut group = Group::new();
+            assert_eq!(group.given(ONE, last), ["start"]);
+            group.release(ONE);
+            assert_eq!(group.given(TWO, next), [watch], "{last} to {next:?}");
+        }
+    }
+
+    #[test]
+    fn one_generation_may_have_been_that_of_nobody() {
+        for (asked, answered, watch) in
+            [(21, 29, "handover"), (15, 25, "watch"), (25, 35, "watch"), (1, 9, "watch")]
+        {
+            let mut group = Group::new();
+            group.given(ONE, 5);
+            group.release(ONE);
+            group.outside.deserted("billing", asked, answered);
+            assert_eq!(group.given(TWO, 7), [watch], "{asked} to {answered}");
+        }
+    }
+
+    #[test]
+    fn who_keeps_a_partition_has_it_in_every_generation() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        assert_eq!(group.control(ONE, Control::Generation(6)), [""; 0]);
+        // It was killed: nothing was released.
+        group.seats.leave(ONE, true);
+        assert_eq!(group.given(TWO, 7), ["handover"]);
+    }
+
+    #[test]
+    fn who_has_not_told_all_hands_nothing_over() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        group.seats.leave(ONE, false);
+        assert_eq!(group.given(TWO, 6), ["watch"]);
+        // What was lost is a pause; what comes after that is told again.
+        let mut told = Told::new();
+        group.seats.fall_behind(TWO);
+        group.seats.lost(TWO, &mut told);
+        assert_eq!(lines(told), ["watch"]);
+        assert_eq!(group.assigned(TWO, Some(6), true), [""; 0]);
+        group.release(TWO);
+        assert_eq!(group.given(ONE, 7), [""; 0], "it has left for good");
+        group.seats.join(ONE, "billing", false);
+        assert_eq!(group.given(ONE, 7), ["handover"]);
+    }
+
+    #[test]
+    fn a_late_word_of_a_former_member_is_heard_and_gives_it_nothing() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        group.given(TWO, 6);
+        assert_eq!(group.handed(ONE, 9), ["message 9"]);
+        assert_eq!(group.control(ONE, Control::Generation(6)), [""; 0]);
+        group.release(ONE);
+        group.release(TWO);
+        assert_eq!(group.given(ONE, 7), ["handover"]);
+    }
+
+    #[test]
+    fn a_group_is_at_the_end_when_it_was_handed_the_last_message() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        assert_eq!(group.ended(0), [""; 0]);
+        group.handed(ONE, 8);
+        assert_eq!(group.ended(10), [""; 0]);
+        group.handed(ONE, 9);
+        assert_eq!(group.ended(10), ["end 10 77"]);
+        // The next one begins somewhere else.
+        group.given(TWO, 6);
+        assert_eq!(group.ended(10), [""; 0]);
+    }
+}

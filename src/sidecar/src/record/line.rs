@@ -1,4 +1,5 @@
-//! A line, parsed. It borrows from its text where it can; [`Line::into_owned`] lets go of it.
+//! A line, parsed. What comes often borrows from its text where it can; [`Line::into_owned`] lets go
+//! of it.
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ pub enum Line<'a> {
     /// Something happened in one partition of one view.
     At(Place<'a>, Event<'a>),
     /// A producer says something of its lane.
-    Ledger(Ledger<'a>),
+    Ledger(Ledger),
 }
 
 impl Line<'_> {
@@ -21,7 +22,7 @@ impl Line<'_> {
     pub fn into_owned(self) -> Line<'static> {
         match self {
             Self::At(place, event) => Line::At(place.into_owned(), event.into_owned()),
-            Self::Ledger(ledger) => Line::Ledger(ledger.into_owned()),
+            Self::Ledger(ledger) => Line::Ledger(ledger),
         }
     }
 }
@@ -142,10 +143,10 @@ pub struct Message<'a> {
 
 /// A ledger record of good form: what contracts §2 asks holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger<'a> {
-    pub(super) producer: Cow<'a, str>,
-    pub(super) stream: Cow<'a, str>,
-    pub(super) lane: Cow<'a, str>,
+pub struct Ledger {
+    pub(super) producer: String,
+    pub(super) stream: String,
+    pub(super) lane: String,
     pub(super) epoch: u64,
     pub(super) rev: u64,
     pub(super) from: u64,
@@ -158,7 +159,7 @@ pub struct Ledger<'a> {
     pub(super) at: Option<u64>,
 }
 
-impl Ledger<'_> {
+impl Ledger {
     /// The stream that it speaks of.
     #[must_use]
     pub fn stream(&self) -> &str {
@@ -186,26 +187,6 @@ impl Ledger<'_> {
             unanswered: self.unanswered.clone(),
             refused: self.refused.clone(),
             aborted: self.aborted.clone(),
-            closed: self.closed,
-            at: self.at,
-        }
-    }
-
-    /// The same, without the text that it was read from.
-    #[must_use]
-    pub fn into_owned(self) -> Ledger<'static> {
-        Ledger {
-            producer: Cow::Owned(self.producer.into_owned()),
-            stream: Cow::Owned(self.stream.into_owned()),
-            lane: Cow::Owned(self.lane.into_owned()),
-            epoch: self.epoch,
-            rev: self.rev,
-            from: self.from,
-            next: self.next,
-            pending: self.pending,
-            unanswered: self.unanswered,
-            refused: self.refused,
-            aborted: self.aborted,
             closed: self.closed,
             at: self.at,
         }

@@ -74,11 +74,11 @@ impl<'a> Line<'a> {
         if let Some(watch) = raw.watch {
             return Ok(watch.parse());
         }
-        if let Some(RawEnd { view, stream, partition, position, at }) = raw.end.map(|raw| *raw) {
-            return Ok(Self::At(place(view, stream, partition), Event::End { position, at }));
+        if let Some(end) = raw.end {
+            return Ok(end.parse(|position, at| Event::End { position, at }));
         }
-        if let Some(RawCut { view, stream, partition, position, at }) = raw.cut.map(|raw| *raw) {
-            return Ok(Self::At(place(view, stream, partition), Event::Cut { position, at }));
+        if let Some(cut) = raw.cut {
+            return Ok(cut.parse(|position, at| Event::Cut { position, at }));
         }
         if let Some(absent) = raw.absent {
             return absent.parse();
@@ -96,10 +96,10 @@ impl<'a> Line<'a> {
     }
 }
 
-impl<'a> Ledger<'a> {
+impl Ledger {
     /// Reads one ledger record of contracts §2 and checks its form.
-    pub fn parse(text: &'a [u8]) -> Result<Self, LineError> {
-        object::<RawLedger<'a>>(text)?.parse()
+    pub fn parse(text: &[u8]) -> Result<Self, LineError> {
+        object::<RawLedger>(text)?.parse()
     }
 }
 
@@ -141,14 +141,13 @@ struct RawLine<'a> {
     #[serde(borrow)]
     stamp: Option<Text<'a>>,
     redelivered: Option<bool>,
-    #[serde(borrow)]
-    ledger: Option<Box<RawLedger<'a>>>,
+    ledger: Option<Box<RawLedger>>,
     #[serde(borrow)]
     watch: Option<Box<RawWatch<'a>>>,
     #[serde(borrow)]
-    end: Option<Box<RawEnd<'a>>>,
+    end: Option<Box<RawMark<'a, Option<u64>>>>,
     #[serde(borrow)]
-    cut: Option<Box<RawCut<'a>>>,
+    cut: Option<Box<RawMark<'a, u64>>>,
     #[serde(borrow)]
     absent: Option<Box<RawAbsent<'a>>>,
 }
@@ -218,28 +217,24 @@ impl<'a> RawWatch<'a> {
     }
 }
 
+/// An end, or a cut where it has a position.
 #[derive(Deserialize)]
-struct RawEnd<'a> {
+struct RawMark<'a, P> {
     #[serde(borrow)]
     view: Option<Text<'a>>,
     #[serde(borrow)]
     stream: Text<'a>,
     #[serde(borrow)]
     partition: Text<'a>,
-    position: Option<u64>,
+    position: P,
     at: u64,
 }
 
-#[derive(Deserialize)]
-struct RawCut<'a> {
-    #[serde(borrow)]
-    view: Option<Text<'a>>,
-    #[serde(borrow)]
-    stream: Text<'a>,
-    #[serde(borrow)]
-    partition: Text<'a>,
-    position: u64,
-    at: u64,
+impl<'a, P> RawMark<'a, P> {
+    fn parse(self, event: impl FnOnce(P, u64) -> Event<'a>) -> Line<'a> {
+        let Self { view, stream, partition, position, at } = self;
+        Line::At(place(view, stream, partition), event(position, at))
+    }
 }
 
 #[derive(Deserialize)]
@@ -283,16 +278,12 @@ impl<'a> RawAbsent<'a> {
 }
 
 #[derive(Deserialize)]
-struct RawLedger<'a> {
+struct RawLedger {
     v: Option<u64>,
-    #[serde(borrow)]
-    producer: Text<'a>,
-    #[serde(borrow)]
-    epoch: Text<'a>,
-    #[serde(borrow)]
-    stream: Text<'a>,
-    #[serde(borrow)]
-    lane: Text<'a>,
+    producer: String,
+    epoch: String,
+    stream: String,
+    lane: String,
     #[serde(default)]
     rev: u64,
     #[serde(default)]
@@ -311,17 +302,17 @@ struct RawLedger<'a> {
     at: Option<u64>,
 }
 
-impl<'a> RawLedger<'a> {
-    fn parse(self) -> Result<Ledger<'a>, LineError> {
+impl RawLedger {
+    fn parse(self) -> Result<Ledger, LineError> {
         if let Some(version @ (0 | 2..)) = self.v {
             return Err(LineError::Version(version));
         }
-        let epoch = stamp::parse_epoch(self.epoch.0.as_bytes())
-            .ok_or_else(|| LineError::Epoch(self.epoch.0.into_owned()))?;
+        let epoch =
+            stamp::parse_epoch(self.epoch.as_bytes()).ok_or(LineError::Epoch(self.epoch))?;
         let ledger = Ledger {
-            producer: self.producer.0,
-            stream: self.stream.0,
-            lane: self.lane.0,
+            producer: self.producer,
+            stream: self.stream,
+            lane: self.lane,
             epoch,
             rev: self.rev,
             from: self.from,

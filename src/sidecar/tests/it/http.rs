@@ -1,14 +1,15 @@
 //! The HTTP interface, over an engine without sources: what it judges is what is posted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
-use lacuna::engine::{Engine, EngineSettings};
+use lacuna::engine::{Engine, EngineSettings, Opened, Source, SourceStatus, Switch, Tap};
 use lacuna::http::{Api, router};
-use lacuna_core::StreamSettings;
 use lacuna_core::stamp::Encoder;
+use lacuna_core::{Checker, StreamSettings};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -332,9 +333,43 @@ async fn the_switch_makes_what_passes_unknown() {
     assert!(why["detail"].as_str().unwrap().starts_with("body is not {\"enabled\":true}: "));
 }
 
+/// A source that cannot read.
+#[derive(Debug)]
+struct Behind;
+
+impl Source for Behind {
+    fn status(&self) -> SourceStatus {
+        SourceStatus {
+            name: "main \"1\"".to_owned(),
+            kind: "kafka",
+            up: false,
+            ready: true,
+            lag: 7,
+            partitions: 1,
+            error: None,
+        }
+    }
+}
+
+/// Hands nothing over.
+#[derive(Debug)]
+struct Silent;
+
+impl Tap for Silent {
+    fn read(&mut self, _: &mut Checker, wait: Duration) -> bool {
+        std::thread::park_timeout(wait);
+        false
+    }
+
+    fn switch(&mut self, _: &mut Checker, _: &Switch) {}
+}
+
 #[tokio::test]
 async fn every_metric_of_the_contract_is_there_once_and_from_0() {
-    let api = serve(&EngineSettings::default());
+    let settings = EngineSettings::default();
+    let opened = Opened { source: Box::new(Behind), taps: vec![Box::new(Silent)] };
+    let engine = Engine::start(&settings, vec![opened]).unwrap();
+    let api = router(Api::new(engine, 10_000, 5_000), MAX_BODY);
     post(&api, "/v1/observations", &(watch("orders") + &message("orders", "p", 0))).await;
     let (status, media, text) = ask(&api, Method::GET, "/metrics", &[], "").await;
     assert_eq!(status, StatusCode::OK);
@@ -390,8 +425,10 @@ async fn every_metric_of_the_contract_is_there_once_and_from_0() {
         &format!("lacuna_log_cuts_total{{{place}}} 0"),
         r#"lacuna_checking_enabled{stream=""} 1"#,
         r#"lacuna_checking_enabled{stream="orders"} 1"#,
+        r#"lacuna_source_lag_messages{source="main \"1\""} 7"#,
+        r#"lacuna_source_up{source="main \"1\""} 0"#,
         &format!(
-            r#"lacuna_build_info{{version="{}",revision="unknown"}} 1"#,
+            r#"lacuna_build_info{{revision="unknown",version="{}"}} 1"#,
             env!("CARGO_PKG_VERSION")
         ),
     ] {

@@ -55,20 +55,8 @@ fn restart_growth_and_a_second_topic() {
 fn stamping_off_and_on_under_load() {
     let kafka = Kafka::take();
     let topic = "stamping-switched";
-    kafka.create(topic, 3);
-    let sidecar = Sidecar::start(&kafka, topic);
-    let mut orders = Producer::start(&kafka, topic, "orders", 0, &[]);
-    orders.load(4_000);
-    for on in [false, true, false, true] {
-        orders.goes_on(1_000);
-        orders.switch(on);
-    }
-    orders.goes_on(1_000);
-    orders.stop();
-    orders.wait();
-
-    let truth = Truth::of(&kafka, topic);
-    truth.holds_all_of(&[orders.file()]);
+    let (sidecar, truth) =
+        switched_under_load(&kafka, topic, |_, orders, stamps| orders.switch(stamps));
     assert!(truth.unstamped() >= 1_000, "it was off under load");
     verify::found_is_true(&sidecar, topic, &truth);
     sidecar.stop(0);
@@ -78,20 +66,9 @@ fn stamping_off_and_on_under_load() {
 fn checking_off_and_on_under_load() {
     let kafka = Kafka::take();
     let topic = "checking-switched";
-    kafka.create(topic, 3);
-    let sidecar = Sidecar::start(&kafka, topic);
-    let mut orders = Producer::start(&kafka, topic, "orders", 0, &[]);
-    orders.load(4_000);
-    for on in [false, true, false, true] {
-        orders.goes_on(1_000);
-        sidecar.send("PUT", "/v1/checking", &format!(r#"{{"enabled":{on}}}"#));
-    }
-    orders.goes_on(1_000);
-    orders.stop();
-    orders.wait();
-
-    let truth = Truth::of(&kafka, topic);
-    truth.holds_all_of(&[orders.file()]);
+    let (sidecar, truth) = switched_under_load(&kafka, topic, |sidecar, _, checks| {
+        sidecar.send("PUT", "/v1/checking", &format!(r#"{{"enabled":{checks}}}"#));
+    });
     let row = sidecar.judged(topic, truth.ends());
     let found = counts(&row);
     let count = |name: &str| found.get(name).copied().unwrap_or(0);
@@ -103,4 +80,26 @@ fn checking_off_and_on_under_load() {
     verify::adds_up(&row);
     // What passed while it was off is unknown.
     sidecar.stop(3);
+}
+
+/// A load that goes on while something is off and on, twice.
+fn switched_under_load(
+    kafka: &Kafka,
+    topic: &str,
+    switch: impl Fn(&Sidecar, &mut Producer, bool),
+) -> (Sidecar, Truth) {
+    kafka.create(topic, 3);
+    let sidecar = Sidecar::start(kafka, topic);
+    let mut orders = Producer::start(kafka, topic, "orders", 0, &[]);
+    orders.load(4_000);
+    for on in [false, true, false, true] {
+        orders.goes_on(1_000);
+        switch(&sidecar, &mut orders, on);
+    }
+    orders.goes_on(1_000);
+    orders.stop();
+    orders.wait();
+    let truth = Truth::of(kafka, topic);
+    truth.holds_all_of(&[orders.file()]);
+    (sidecar, truth)
 }

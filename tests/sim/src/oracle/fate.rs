@@ -163,7 +163,7 @@ impl Oracle {
             if watched.clone().any(|p| p.watch.as_ref().is_some_and(|w| !w.ordered)) {
                 return watched.all(|p| p.has_ended_after(opened + self.grace));
             }
-            return gap.past.is_some_and(|past| past.max(opened) + self.grace < part.clock);
+            return gap.past.is_some_and(|past| past.max(opened) + self.grace < eyes.latest());
         }
         if part.watch.as_ref().is_some_and(|w| !w.ordered) {
             return part.has_ended_after(opened + self.grace);

@@ -7,10 +7,15 @@ mod explain;
 mod fate;
 mod lane;
 mod part;
+mod passing;
+mod sight;
 mod tally;
+mod told;
+mod watching;
 mod world;
 
 pub use fate::{Fate, Stage, Unsure};
 pub use lane::{Base, Repeat};
+pub use sight::Sight;
 pub use tally::{Counts, LaneTruth, PartTruth};
-pub use world::{Oracle, Sight};
+pub use world::Oracle;

@@ -10,6 +10,8 @@ pub(super) struct Watch {
     /// All of it was watched, since this `since`.
     pub(super) start: bool,
     pub(super) since: u64,
+    /// It is not the first one.
+    pub(super) again: bool,
     /// It was paused once.
     pub(super) paused: bool,
     /// Where reading began.
@@ -105,8 +107,11 @@ impl Part {
         self.reads.split_off(&position);
         self.passed.split_off(&position);
         self.named.split_off(&position);
-        self.frontier = self.frontier.map(|f| f.min(position));
         self.end_position = self.end_position.map(|e| e.min(position));
+        if self.frontier.is_some_and(|frontier| frontier > position) {
+            let last = self.reads.keys().chain(&self.passed).max();
+            self.frontier = self.end_position.max(last.map(|last| last + 1));
+        }
         if let Some(watch) = &mut self.watch {
             watch.begin = watch.begin.map(|begin| begin.min(position));
         }

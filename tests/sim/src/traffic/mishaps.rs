@@ -3,7 +3,8 @@
 use super::broker::Slot;
 use super::producer::{Flight, Ledger};
 use super::reader::Reader;
-use super::scenario::{World, epoch, position, watch, wide};
+use super::reading::watch;
+use super::scenario::{World, epoch, position, wide};
 use crate::line::{LOG, Line, Mark, Why};
 
 impl World {

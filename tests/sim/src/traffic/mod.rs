@@ -6,7 +6,9 @@ mod knobs;
 mod mishaps;
 mod producer;
 mod reader;
+mod reading;
 mod scenario;
+mod sending;
 
 pub use knobs::Knobs;
 pub use scenario::{Injected, Scenario, generate};

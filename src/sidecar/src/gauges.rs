@@ -1,0 +1,66 @@
+//! The metrics of contracts §5 that are the process's own: its sources, its switch, and what is
+//! running.
+//!
+//! A registry holds these few. The series of every partition are not in it: it would hold each a
+//! second time, and take several times as long to write 10,000 of them ([`crate::metrics`]).
+
+use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::engine::SourceStatus;
+
+/// Gauges, as they were set last.
+#[derive(Clone, Debug)]
+pub(crate) struct Gauges {
+    registry: Registry,
+    lag: IntGaugeVec,
+    up: IntGaugeVec,
+    checking: IntGaugeVec,
+}
+
+impl Gauges {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)
+                .and_then(|gauge| registry.register(Box::new(gauge.clone())).map(|()| gauge));
+            gauge.expect("names and labels are well-formed, and each name stands once")
+        };
+        let lag = gauge(
+            "lacuna_source_lag_messages",
+            "Messages that the broker holds and the source has not read.",
+            &["source"],
+        );
+        let up = gauge("lacuna_source_up", "Whether the source can read.", &["source"]);
+        let checking = gauge(
+            "lacuna_checking_enabled",
+            "Whether a stream is checked; without a stream: whether checking is on at all.",
+            &["stream"],
+        );
+        let build = gauge("lacuna_build_info", "What is running.", &["version", "revision"]);
+        let revision = option_env!("LACUNA_REVISION").unwrap_or("unknown");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
+        Self { registry, lag, up, checking }
+    }
+
+    /// How the sources are now.
+    pub(crate) fn set_sources(&self, sources: &[SourceStatus]) {
+        for SourceStatus { name, lag, up, .. } in sources {
+            self.lag.with_label_values(&[name]).set(i64::try_from(*lag).unwrap_or(i64::MAX));
+            self.up.with_label_values(&[name]).set(i64::from(*up));
+        }
+    }
+
+    /// Whether a stream is checked now; without one: whether checking is on at all.
+    pub(crate) fn set_checking(&self, stream: Option<&str>, on: bool) {
+        // A label that is empty is one that is not there.
+        self.checking.with_label_values(&[stream.unwrap_or_default()]).set(i64::from(on));
+    }
+
+    /// Writes them in Prometheus' text format behind what stands there.
+    ///
+    /// # Errors
+    /// A gauge that the format has no words for.
+    pub(crate) fn write(&self, out: &mut String) -> prometheus::Result<()> {
+        TextEncoder::new().encode_utf8(&self.registry.gather(), out)
+    }
+}
