@@ -10,6 +10,6 @@ mod outside;
 mod rings;
 mod seats;
 
-pub use outside::Outside;
+pub use outside::{Outside, Taken};
 pub use rings::{RingsError, watch};
 pub use seats::{Control, Seats, Told};

@@ -3,6 +3,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Looks that are remembered of one group.
 const KEPT: usize = 64;
+/// What retention took that waits to be looked up; nobody does where no member tells anything.
+const MOST_TAKEN: usize = 10_000;
 
 /// What is known of groups and logs from outside, by asking the broker. Who asks writes it here; who
 /// hears what members tell looks it up.
@@ -15,6 +17,24 @@ struct Known {
     deserted: HashMap<String, VecDeque<(u64, u64)>>,
     /// By stream and partition: where the log ended, and when it was asked, ms since the Unix epoch.
     ends: HashMap<(String, String), (u64, u64)>,
+    taken: Vec<Taken>,
+}
+
+/// Positions that retention took from a group before it committed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The group.
+    pub group: String,
+    /// The stream.
+    pub stream: String,
+    /// The partition.
+    pub partition: String,
+    /// The first position.
+    pub first: u64,
+    /// The last one, inclusive.
+    pub last: u64,
+    /// When this was found, ms since the Unix epoch.
+    pub at: u64,
 }
 
 impl Outside {
@@ -46,6 +66,20 @@ impl Outside {
     #[must_use]
     pub fn new_ends(&self) -> HashMap<(String, String), (u64, u64)> {
         std::mem::take(&mut self.known().ends)
+    }
+
+    /// Retention took these.
+    pub fn taken(&self, taken: Taken) {
+        let mut known = self.known();
+        if known.taken.len() < MOST_TAKEN {
+            known.taken.push(taken);
+        }
+    }
+
+    /// What it took since the last time.
+    #[must_use]
+    pub fn new_taken(&self) -> Vec<Taken> {
+        std::mem::take(&mut self.known().taken)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

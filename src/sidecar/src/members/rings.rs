@@ -130,6 +130,9 @@ impl Rings {
         for ((stream, partition), (end, at)) in self.outside.new_ends() {
             self.seats.ended(&stream, &partition, end, at, told);
         }
+        for taken in self.outside.new_taken() {
+            self.seats.taken(&taken, told);
+        }
         left < ROUND
     }
 

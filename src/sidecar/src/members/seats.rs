@@ -10,8 +10,9 @@
 use std::collections::HashMap;
 
 use lacuna_core::Watch;
+use lacuna_core::verdict::Cause;
 
-use super::outside::Outside;
+use super::outside::{Outside, Taken};
 use crate::record::{Event, Message, Place};
 
 /// What a partition's members tell, in order.
@@ -133,6 +134,18 @@ impl Seats {
             let here = place.stream == stream && place.partition == partition;
             if here && seat.last.is_some_and(|last| last + 1 >= end) {
                 push(told, place, Event::End { position: Some(end), at });
+            }
+        }
+    }
+
+    /// Retention took positions that the group had not committed: if it was not handed them, that
+    /// is why.
+    pub fn taken(&self, taken: &Taken, told: &mut Told) {
+        let Taken { group, stream, partition, first, last, at } = taken;
+        for (place, _) in &self.seats {
+            if place.view == *group && place.stream == *stream && place.partition == *partition {
+                let (first, last, cause) = (*first, *last, Cause::Retention);
+                push(told, place, Event::Absent { first, last, cause, at: *at });
             }
         }
     }

@@ -12,7 +12,7 @@ use lacuna_brokers::truth::{Duplicate, Place, Truth, nonzero};
 use lacuna_brokers::{verify, wait};
 
 /// How often each message was handed over, as the members' files say.
-fn handed(files: &[PathBuf]) -> BTreeMap<Place, u64> {
+pub(super) fn handed(files: &[PathBuf]) -> BTreeMap<Place, u64> {
     let mut handed = BTreeMap::new();
     for file in files {
         files::read(file, |line| {

@@ -7,7 +7,7 @@ use lacuna_brokers::sidecar::{Sidecar, counts};
 use lacuna_brokers::truth::Truth;
 use lacuna_brokers::{verify, wait};
 
-use super::groups::{deserted, group_is_true};
+use super::groups::{deserted, group_is_true, handed};
 
 /// A topic of three partitions with a thousand messages each, and a sidecar that watches its group.
 fn begin(kafka: &Kafka, topic: &str) -> (Sidecar, Producer) {
@@ -118,6 +118,46 @@ fn partitions_move_one_by_one() {
     verify::found_is_true(&sidecar, topic, &truth);
     group_is_true(&kafka, &sidecar, topic, &truth, &[left, crashed, third.file()]);
     sidecar.stop(1);
+}
+
+#[test]
+fn what_retention_took_from_a_group_is_not_its_fault() {
+    let kafka = Kafka::take();
+    let topic = "group-overtaken";
+    let (sidecar, mut orders) = begin(&kafka, topic);
+    sidecar.judged(topic, Truth::of(&kafka, topic).ends());
+    let mut first = Member::join(&kafka, topic, "first", Some(&sidecar), &[]);
+    Member::all_handed(&mut [&mut first], 3_000);
+    first.commit(0);
+    let left = first.file();
+    first.leave();
+    let commits = kafka.commits(&group(topic), topic);
+    orders.send(3_000);
+    orders.wait();
+    deserted(&kafka, &sidecar, topic);
+    let mut truth = Truth::of(&kafka, topic);
+    sidecar.judged(topic, truth.ends());
+    for (partition, committed) in &commits {
+        kafka.delete_below(topic, *partition, committed + 100);
+    }
+    let mut second = Member::join(&kafka, topic, "second", Some(&sidecar), &[]);
+    Member::all_handed(&mut [&mut second], 3_000 - 3 * 100);
+    truth.add_later(Truth::of(&kafka, topic));
+    let handed = handed(&[left, second.file()]);
+    let row = wait::until("the group's view is judged", || {
+        let report = sidecar.report(&group(topic), topic);
+        let row = &report["streams"][0];
+        let told = row["totals"]["observed"]["valid"] == 5_700 && row["totals"]["missing"] == 0;
+        if told { Ok(row.clone()) } else { Err(row.to_string()) }
+    });
+    let found = counts(&row);
+    assert_eq!((found["seen"], found["by_design.retention"]), (5_700, 300), "{found:?}");
+    assert!(!found.keys().any(|name| name.starts_with("lost.")), "{found:?}");
+    let query = format!("view={}&stream={topic}&state=retention", group(topic));
+    let rows = verify::states(&sidecar.rows("/v1/gaps", &query));
+    let gone = truth.only_at(|place| !handed.contains_key(place));
+    assert_eq!(rows, [("retention".to_owned(), gone)].into());
+    sidecar.stop(0);
 }
 
 #[test]

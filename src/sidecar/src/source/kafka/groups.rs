@@ -11,7 +11,7 @@ use super::client::{Client, OpenError, Partition, connect, connect_as, offsets, 
 use super::settings::KafkaSettings;
 use crate::clock;
 use crate::groups::{Finding, GroupRow, Look, PartitionRow, Retention};
-use crate::members::Outside;
+use crate::members::{Outside, Taken};
 
 /// Longest wait for the broker's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -163,7 +163,14 @@ impl Group {
                 };
                 (Retention::default(), row)
             });
+            let before = retention.findings().last().copied();
             let news = retention.take(&look);
+            let after = retention.findings().last().copied();
+            if let Some(Finding { first, last, .. }) = after.filter(|_| after != before) {
+                let group = self.name.clone();
+                let (stream, partition) = (row.stream.clone(), row.partition.clone());
+                outside.taken(Taken { group, stream, partition, first, last, at: look.at });
+            }
             row.committed = look.committed;
             (row.log_start, row.log_end) = (look.start, look.end);
             row.lost = retention.lost();
