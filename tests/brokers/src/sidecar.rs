@@ -5,7 +5,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -26,6 +26,7 @@ pub struct Sidecar {
     process: Process,
     address: SocketAddr,
     log: PathBuf,
+    rings: PathBuf,
 }
 
 /// The released binary.
@@ -54,12 +55,22 @@ impl Sidecar {
     /// As [`Self::start`], by another way to the broker.
     #[must_use]
     pub fn through(kafka: &Kafka, brokers: &str, topic: &str) -> Self {
-        Self::hearing(kafka, brokers, topic, "off")
+        Self::with(kafka, brokers, topic, "off", &[])
     }
 
     /// As [`Self::through`], with the ledger that producers send to this topic, or `off`.
     #[must_use]
     pub fn hearing(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str) -> Self {
+        Self::with(kafka, brokers, topic, ledger, &[])
+    }
+
+    /// As [`Self::start`], with further arguments.
+    #[must_use]
+    pub fn start_with(kafka: &Kafka, topic: &str, more: &[&str]) -> Self {
+        Self::with(kafka, &kafka.brokers(), topic, "off", more)
+    }
+
+    fn with(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str, more: &[&str]) -> Self {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
         let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
@@ -68,9 +79,13 @@ impl Sidecar {
         command.args(["run", "kafka", "--brokers", brokers, "--topic", topic]);
         command.args(["--from", "beginning", "--grace", &format!("{GRACE_S}s")]);
         command.env("LACUNA_SOURCE__KAFKA__LEDGER", ledger);
-        command.args(["--listen", &address.to_string()]).stderr(file);
+        command.args(["--listen", &address.to_string()]).args(more).stderr(file);
+        // What retention takes is found soon.
+        command.env("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms");
+        let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
+        command.env("LACUNA_MEMBERS__RING_DIR", &rings);
         let process = Process::start("lacuna", &mut command);
-        let sidecar = Self { process, address, log };
+        let sidecar = Self { process, address, log, rings };
         wait::until("the sidecar is ready", || match sidecar.try_get("/readyz") {
             Ok((200, _)) => Ok(()),
             other => Err(format!("{other:?}")),
@@ -87,6 +102,12 @@ impl Sidecar {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The directory in which members of groups tell it what they are handed.
+    #[must_use]
+    pub fn rings(&self) -> &Path {
+        &self.rings
     }
 
     /// Ends it in good order; the code it ends with must say what was found.
@@ -110,9 +131,16 @@ impl Sidecar {
     /// The samples of one metric, whatever their labels.
     #[must_use]
     pub fn metrics_of(&self, name: &str) -> Vec<f64> {
+        self.samples_of(name, "")
+    }
+
+    /// Those with this label, as `group="billing"`.
+    #[must_use]
+    pub fn samples_of(&self, name: &str, label: &str) -> Vec<f64> {
         let (_, body) = self.try_get("/metrics").expect("the sidecar answers");
         let samples = body.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
         });
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
         samples.map(|line| value(line).unwrap_or_else(|| panic!("no value: {line}"))).collect()

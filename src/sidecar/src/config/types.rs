@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use lacuna_core::{Limits, Settings, StreamSettings};
@@ -32,6 +33,8 @@ pub struct Config {
     pub workers: usize,
     /// What bounds the memory.
     pub limits: Limits,
+    /// Where members of consumer groups put their rings; `None`: nowhere.
+    pub ring_dir: Option<PathBuf>,
     /// Where messages are read.
     pub sources: Vec<KafkaSettings>,
 }
@@ -104,8 +107,8 @@ impl Config {
         }
         layers.environment(environment);
         match &args.source {
-            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, overrides })) => {
-                sources::flags(&mut layers, cluster, topics, from.as_deref());
+            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, groups, overrides })) => {
+                sources::flags(&mut layers, cluster, topics, from.as_deref(), groups);
                 override_with(&mut layers, overrides);
             }
             None => override_with(&mut layers, &args.overrides),
@@ -166,6 +169,7 @@ impl Config {
             aliases: Vec::new(),
         });
         let workers = workers(layers);
+        let ring_dir = layers.section(&["members"]).parsed::<String>("ring_dir");
         let limits = limits(layers);
         // These go on where something above is missing: their mistakes are told as well.
         let streams = streams(layers, &default_stream.clone().unwrap_or_default());
@@ -178,6 +182,7 @@ impl Config {
             streams,
             workers: workers?,
             limits: limits?,
+            ring_dir: Some(ring_dir?).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             sources,
         })
     }
