@@ -120,8 +120,19 @@ impl Context {
         }
     }
 
-    /// A number inside an interval was seen: it is two now, or one, or none.
+    /// A missing number was seen: it is the neighbour of what is missing beside it, and the interval
+    /// that it lay in is two now, or one, or none.
     pub(crate) fn split(&mut self, place: Place, near: Near) {
+        if let Some(above) = self.evidence.get_mut(&(place, near.seq.saturating_add(1))) {
+            above.before = Some(near);
+        }
+        let below = (place, near.seq);
+        if let Some((key, below)) = self.evidence.range_mut(..below).next_back()
+            && key.0 == place
+            && below.last.saturating_add(1) == near.seq
+        {
+            below.after = Some(near);
+        }
         let Some((first, &evidence)) = self.evidence(place, near.seq) else {
             return;
         };

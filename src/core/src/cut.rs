@@ -75,9 +75,9 @@ impl Cell {
                 state.last_position = elsewhere;
             }
             ctx.place_again(self.place(view, lane), seq, elsewhere);
-            for beside in [seq.checked_sub(1), Some(seq + 1)].into_iter().flatten() {
-                self.explain(view, lane, beside, ctx);
-            }
+        }
+        if self.views[view].positions.names_any() {
+            self.explain_all(view, ctx);
         }
         let named =
             away.gone.iter().map(|&(lane, first, last)| Gone { lane, first, last, reason: None });

@@ -182,7 +182,6 @@ impl Cell {
         }
         ctx.split(self.place(view, lane), read.near());
         if self.views[view].positions.names_any() {
-            ctx.place_again(self.place(view, lane), read.seq, read.position);
             for beside in [read.seq.checked_sub(1), Some(read.seq + 1)].into_iter().flatten() {
                 self.explain(view, lane, beside, ctx);
             }

@@ -247,9 +247,6 @@ impl Cell {
         }
         while self.run_due(view, usize::MAX, ctx) {}
         self.look_again(view, ctx);
-        if self.views[view].positions.names_any() {
-            self.explain_all(view, ctx);
-        }
         if Some(view) == self.log {
             self.told();
         } else {
@@ -257,6 +254,9 @@ impl Cell {
             let at = held.lag.map_or(at, |(before, _)| before.max(at));
             held.lag = Some((at, 0));
             self.sweep_lag(view, Self::LAG_SLICE, ctx);
+        }
+        if self.views[view].positions.names_any() {
+            self.explain_all(view, ctx);
         }
     }
 
@@ -277,7 +277,7 @@ impl Cell {
     }
 
     /// Looks anew at all gaps whose neighbours are remembered.
-    fn explain_all(&mut self, view: usize, ctx: &mut Context) {
+    pub(crate) fn explain_all(&mut self, view: usize, ctx: &mut Context) {
         let place = self.place(view, 0);
         for (lane, number) in ctx.intervals(place.cell, place.view) {
             self.explain(view, lane as usize, number, ctx);

@@ -1,5 +1,7 @@
 //! A view moves on: its clock, its ends, and what has had its time then.
 
+use std::collections::BTreeSet;
+
 use super::fate::Fate;
 use super::lane::{Base, Gap};
 use super::world::Oracle;
@@ -94,17 +96,17 @@ impl Oracle {
         if !self.place(place).is_watched() {
             return;
         }
-        let mut any = false;
+        let mut judged = BTreeSet::new();
         for (key, n) in self.gaps_at(place) {
             if self.is_due(place.view, place.partition, key, n)
                 && let Some(gap) = self.lane_mut(place, key).gaps.get_mut(&n)
             {
                 gap.judged = true;
-                any = true;
+                judged.insert(key);
             }
         }
-        if any {
-            self.explain_all(place);
+        for key in judged.into_iter().filter(|key| key.label == place.partition) {
+            self.explain(place, key);
         }
     }
 

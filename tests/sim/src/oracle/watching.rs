@@ -112,7 +112,7 @@ impl Oracle {
             if let Some(gap) = self.lane_mut(place, key).gaps.get_mut(&n)
                 && open
             {
-                gap.unsure = Some(unsure);
+                (gap.unsure, gap.judged) = (Some(unsure), false);
             }
         }
         for (key, lane) in &mut self.eyes(place).lanes {
