@@ -6,8 +6,9 @@ use std::process::Command;
 
 use clap::Parser;
 use lacuna::cli::{Cli, RunArgs};
-use lacuna::config::{Config, ConfigError, DEFAULT, Layers};
-use lacuna::source::kafka::From;
+use lacuna::config::{Config, ConfigError, DEFAULT, Layers, SourceSettings};
+use lacuna::source::kafka::{From, KafkaSettings};
+use lacuna::source::rabbitmq::{RabbitSettings, TapKind};
 use lacuna_core::{Limits, StreamSettings};
 
 fn data(kind: &str) -> Vec<PathBuf> {
@@ -29,6 +30,26 @@ fn layers(path: &Path) -> Layers {
 /// The file's text over the default configuration.
 fn parse(path: &Path) -> Result<Config, ConfigError> {
     Config::parse(layers(path))
+}
+
+fn kafka(config: &Config) -> &KafkaSettings {
+    let mut sources = config.sources.iter();
+    sources
+        .find_map(|source| match source {
+            SourceSettings::Kafka(kafka) => Some(kafka),
+            SourceSettings::RabbitMq(_) => None,
+        })
+        .expect("a source of kind kafka")
+}
+
+fn rabbitmq(config: &Config) -> &RabbitSettings {
+    let mut sources = config.sources.iter();
+    sources
+        .find_map(|source| match source {
+            SourceSettings::RabbitMq(rabbitmq) => Some(rabbitmq),
+            SourceSettings::Kafka(_) => None,
+        })
+        .expect("a source of kind rabbitmq")
 }
 
 #[test]
@@ -75,12 +96,22 @@ fn the_examples_in_the_default_are_keys_that_there_are() {
     let mut layers = Layers::default();
     layers.file("default.toml", &text);
     let config = Config::parse(layers).unwrap();
-    let source = &config.sources[0];
+    let source = kafka(&config);
     assert_eq!((source.name.as_str(), source.from), ("main", From::End));
     assert!(source.topics.take("orders") && source.topics.take("shop.eu"));
     assert!(!source.topics.take("shop.eu.test"));
     assert_eq!(source.properties["security.protocol"], "SASL_SSL");
     assert_eq!(source.metadata_interval.as_secs(), 5);
+    let source = rabbitmq(&config);
+    assert_eq!(
+        (source.queue.as_deref(), source.whole.as_slice()),
+        (Some("orders"), &["orders".to_owned()][..])
+    );
+    assert_eq!(
+        (source.max_messages, source.max_bytes),
+        (RabbitSettings::MAX_MESSAGES, RabbitSettings::MAX_BYTES)
+    );
+    assert_eq!((source.expires, source.tap), (RabbitSettings::EXPIRES, TapKind::Queue));
     assert_eq!(config.streams["orders"].settings.aliases, ["orders-primary"]);
     assert_eq!(config.streams["orders"].settings.grace_ms, 30_000);
 }
@@ -126,7 +157,7 @@ fn secrets_come_from_the_environment() {
     let mut layers = Layers::embedded();
     layers.environment(environment(&variables));
     let config = Config::parse(layers).unwrap();
-    let source = &config.sources[0];
+    let source = kafka(&config);
     assert!(source.topics.take("orders") && source.topics.take("bills"));
     assert_eq!(source.properties["sasl.password"], "s3cret");
 }
@@ -172,13 +203,25 @@ fn a_source_of_flags() {
         "127.0.0.1:0",
     ];
     let config = Config::load(&args(&line), []).unwrap();
-    let source = &config.sources[0];
+    let source = kafka(&config);
     assert_eq!((source.name.as_str(), source.brokers.as_str()), ("kafka", "a:1,b:2"));
     assert!(source.topics.take("orders") && source.topics.take("shop-1"));
     assert!(!source.topics.take("shop"));
     assert_eq!(source.from, From::Time(1_769_860_800_000));
     assert_eq!(source.properties["security.protocol"], "SSL");
     assert_eq!(config.http.listen.port(), 0);
+}
+
+#[test]
+fn a_rabbitmq_source_of_flags() {
+    let line =
+        ["rabbitmq", "--url", "amqp://u:s3cret@host:5673/%2f", "--queue", "orders", "--stream"];
+    let config = Config::load(&args(&line), []).unwrap();
+    let source = rabbitmq(&config);
+    assert_eq!((source.name.as_str(), source.queue.as_deref()), ("rabbitmq", Some("orders")));
+    assert_eq!((source.tap, source.tap_queue.as_str()), (TapKind::Stream, "lacuna.tap.orders"));
+    assert_eq!((source.uri.vhost.as_str(), source.uri.authority.port), ("/", 5673));
+    assert_eq!(source.address(), "amqp://host:5673/%2F");
 }
 
 #[test]
