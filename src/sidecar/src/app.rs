@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ use crate::engine::{Engine, EngineSettings, Stopped, Switch};
 use crate::exit::Exit;
 use crate::http::{Api, router};
 use crate::log;
+use crate::members::{self, RingsError};
 use crate::source::{kafka, rabbitmq};
 
 /// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
@@ -38,6 +40,9 @@ pub enum RunError {
     /// A RabbitMQ source cannot be set up.
     #[error(transparent)]
     RabbitMq(#[from] rabbitmq::OpenError),
+    /// The members' directory is of no use.
+    #[error(transparent)]
+    Rings(#[from] RingsError),
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}: {error}; http.listen names another address")]
     Listen {
@@ -60,9 +65,11 @@ impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Kafka(_) => Exit::Usage,
-            Self::Listen { .. } | Self::System(_) | Self::Stopped(_) | Self::RabbitMq(_) => {
-                Exit::Failed
-            }
+            Self::Listen { .. }
+            | Self::Rings(_)
+            | Self::System(_)
+            | Self::Stopped(_)
+            | Self::RabbitMq(_) => Exit::Failed,
         }
     }
 }
@@ -91,7 +98,11 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     // Before anything is read: from here on a signal drains.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let engine = start(&config)?;
+    let settings = engine_settings(&config);
+    let engine = start(&config, &settings)?;
+    if let Some(dir) = &config.ring_dir {
+        members::watch(dir, engine.clone(), settings.outside.clone())?;
+    }
     let stream = &config.default_stream;
     let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms);
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -126,18 +137,22 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     Ok(Exit::of(&totals))
 }
 
-fn start(config: &Config) -> Result<Engine, RunError> {
+fn engine_settings(config: &Config) -> EngineSettings {
     let mut switch = Switch::default();
     switch.set(None, config.enabled);
     for (name, stream) in &config.streams {
         switch.set(Some(name.clone()), stream.enabled);
     }
-    let settings = EngineSettings {
+    EngineSettings {
         workers: config.workers,
         checker: config.checker(RandomState::new().hash_one(())),
         streams: config.stream_settings(),
         switch,
-    };
+        outside: Arc::default(),
+    }
+}
+
+fn start(config: &Config, settings: &EngineSettings) -> Result<Engine, RunError> {
     if config.sources.is_empty() {
         tracing::warn!("no source is configured: only what is posted here is checked");
     }
@@ -145,9 +160,9 @@ fn start(config: &Config) -> Result<Engine, RunError> {
     for source in &config.sources {
         tracing::info!(source = source.name(), address = source.address(), "reading");
         opened.push(match source.clone() {
-            SourceSettings::Kafka(kafka) => kafka::open(kafka, &settings)?,
-            SourceSettings::RabbitMq(rabbitmq) => rabbitmq::open(rabbitmq, &settings)?,
+            SourceSettings::Kafka(kafka) => kafka::open(kafka, settings)?,
+            SourceSettings::RabbitMq(rabbitmq) => rabbitmq::open(rabbitmq, settings)?,
         });
     }
-    Ok(Engine::start(&settings, opened)?)
+    Ok(Engine::start(settings, opened)?)
 }

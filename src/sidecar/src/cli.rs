@@ -101,6 +101,9 @@ pub struct RunKafkaArgs {
     /// Where reading begins: beginning, end, or an RFC 3339 time; default: the end
     #[arg(long, value_name = "WHERE")]
     pub from: Option<String>,
+    /// A consumer group whose commits are watched; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
     /// Overrides of the defaults.
     #[command(flatten)]
     pub overrides: Overrides,

@@ -7,12 +7,14 @@ use std::fmt::Write;
 use lacuna_core::MetricsRow;
 use lacuna_core::totals::{ByDesign, Count, Duplicates, Lost, Observed, Totals, Unknown};
 
+use crate::groups::{GroupRow, PartitionRow};
+
 /// The text format's media type.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes the metrics of all partitions.
+/// Writes the metrics of all partitions, and of groups in them.
 #[must_use]
-pub(crate) fn render(rows: &[MetricsRow]) -> String {
+pub(crate) fn render(rows: &[MetricsRow], groups: &[GroupRow]) -> String {
     let mut out = String::new();
     let labels: Vec<String> = rows.iter().map(place).collect();
     for family in PER_PARTITION {
@@ -20,6 +22,18 @@ pub(crate) fn render(rows: &[MetricsRow]) -> String {
         for (row, labels) in rows.iter().zip(&labels) {
             let mut samples = Samples { out: &mut out, family, labels };
             (family.samples)(row, &mut samples);
+        }
+    }
+    GROUP_RETENTION.head(&mut out);
+    for GroupRow { group, partitions, .. } in groups {
+        let group = escaped(group);
+        for row in partitions {
+            let (stream, partition) = (escaped(&row.stream), escaped(&row.partition));
+            let labels = format!(
+                "view=\"{group}\",stream=\"{stream}\",partition=\"{partition}\",group=\"{group}\""
+            );
+            let mut samples = Samples { out: &mut out, family: &GROUP_RETENTION, labels: &labels };
+            (GROUP_RETENTION.samples)(row, &mut samples);
         }
     }
     out
@@ -222,3 +236,11 @@ const PER_PARTITION: &[Family<MetricsRow>] = &[
         },
     ),
 ];
+
+const GROUP_RETENTION: Family<PartitionRow> = Family {
+    name: "lacuna_group_retention_lost_positions_total",
+    kind: Kind::Counter,
+    help: "Positions that retention took before a watched group read them.",
+    label: "",
+    samples: |row, out| out.one(row.lost),
+};

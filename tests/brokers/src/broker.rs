@@ -304,6 +304,47 @@ impl Kafka {
         self.offsets(topic, "latest")
     }
 
+    /// Every partition's log start, as Kafka's tool says.
+    #[must_use]
+    pub fn starts(&self, topic: &str) -> BTreeMap<u32, u64> {
+        self.offsets(topic, "earliest")
+    }
+
+    /// What a group has committed in a topic, as Kafka's tool says; a partition in which it has
+    /// committed nothing is missing.
+    #[must_use]
+    pub fn commits(&self, group: &str, topic: &str) -> BTreeMap<u32, u64> {
+        let said = output(self.group(group).arg("--describe"));
+        let row = |line: &str| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let [_, of, partition, committed, ..] = fields[..] else { return None };
+            (of == topic).then_some(())?;
+            Some((partition.parse().ok()?, committed.parse().ok()?))
+        };
+        said.lines().filter_map(row).collect()
+    }
+
+    /// Waits until a group has no member any more.
+    pub fn is_deserted(&self, group: &str) {
+        wait::until(&format!("{group} is deserted"), || {
+            let said = output(self.group(group).args(["--describe", "--state"]));
+            if said.split_whitespace().any(|word| word == "Empty") { Ok(()) } else { Err(said) }
+        });
+    }
+
+    /// Sets a group without members to another position, as an operator does: `to` is what Kafka's
+    /// tool takes, as `--to-latest`.
+    pub fn reset(&self, group: &str, topic: &str, to: &[&str]) {
+        let mut command = self.group(group);
+        output(command.args(["--reset-offsets", "--execute", "--topic", topic]).args(to));
+    }
+
+    fn group(&self, group: &str) -> Command {
+        let mut command = tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
+        command.args(["--bootstrap-server", &self.brokers(), "--group", group]);
+        command
+    }
+
     /// A partition's batches, from its leader's segment files.
     #[must_use]
     pub fn batches(&self, topic: &str, partition: u32) -> Vec<Batch> {
@@ -324,7 +365,7 @@ impl Kafka {
     /// Every record of a topic, each partition's in the order of its offsets. Uncommitted and
     /// aborted ones too.
     pub fn records(&self, topic: &str, mut each: impl FnMut(LogRecord<'_>)) {
-        let starts = self.offsets(topic, "earliest");
+        let starts = self.starts(topic);
         let held: u64 = starts
             .iter()
             .flat_map(|(&partition, &start)| {

@@ -1,10 +1,10 @@
 //! A consuming application in a process of its own.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::broker::Kafka;
 use crate::process::{Process, Signal, lab};
+use crate::sidecar::Sidecar;
 use crate::wait;
 
 /// A running `lab-consumer`: a member of the group that is named as its topic is, with `-group`
@@ -22,20 +22,24 @@ pub fn group(topic: &str) -> String {
 }
 
 impl Member {
-    /// Joins the group. Reports to the sidecar at `observe`; `more` are further arguments.
+    /// Joins the group, and tells the sidecar, if there is one, what it is handed; `more` are
+    /// further arguments.
     #[must_use]
     pub fn join(
         kafka: &Kafka,
         topic: &str,
         name: &str,
-        observe: SocketAddr,
+        sidecar: Option<&Sidecar>,
         more: &[&str],
     ) -> Self {
         let file = kafka.directory(topic).join(name);
         let mut command = lab("lab-consumer");
         command.arg(format!("brokers={}", kafka.brokers()));
         command.args([format!("topic={topic}"), format!("group={}", group(topic))]);
-        command.args([format!("out={}", file.display()), format!("observe={observe}")]).args(more);
+        command.arg(format!("out={}", file.display())).args(more);
+        if let Some(sidecar) = sidecar {
+            command.env("LACUNA_RING_DIR", sidecar.rings());
+        }
         Self { process: Process::start(name, &mut command), file }
     }
 
@@ -45,7 +49,7 @@ impl Member {
         self.file.clone()
     }
 
-    /// How many messages it was handed; all are written down and reported.
+    /// How many messages it was handed; all are written down.
     pub fn handed(&mut self) -> u64 {
         self.process.ask("count", "handed").parse().expect("a count is a number")
     }
@@ -55,16 +59,9 @@ impl Member {
         self.process.ask(&format!("commit {below}"), "committed");
     }
 
-    /// Has it report the ends of what it has read to the end.
-    pub fn report_ends(&mut self) {
-        self.process.ask("end", "ended");
-    }
-
-    /// What its own checker says: numbers seen, redelivered, and lost or missing.
-    pub fn totals(&mut self) -> [u64; 3] {
-        let said = self.process.ask("totals", "totals");
-        let mut numbers = said.split(' ').map(|number| number.parse().expect("totals are numbers"));
-        std::array::from_fn(|_| numbers.next().expect("three totals"))
+    /// How many partitions it has been given.
+    pub fn partitions(&mut self) -> usize {
+        self.process.ask("partitions", "has").parse().expect("a count is a number")
     }
 
     /// Waits until the members have been handed this many messages together.

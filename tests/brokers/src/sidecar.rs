@@ -5,7 +5,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -26,6 +26,7 @@ pub struct Sidecar {
     process: Process,
     address: SocketAddr,
     log: PathBuf,
+    rings: PathBuf,
 }
 
 /// The released binary.
@@ -54,21 +55,38 @@ impl Sidecar {
     /// As [`Self::start`], by another way to the broker.
     #[must_use]
     pub fn through(kafka: &Kafka, brokers: &str, topic: &str) -> Self {
-        Self::hearing(kafka, brokers, topic, "off")
+        Self::with(kafka, brokers, topic, "off", &[])
     }
 
     /// As [`Self::through`], with the ledger that producers send to this topic, or `off`.
     #[must_use]
     pub fn hearing(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str) -> Self {
+        Self::with(kafka, brokers, topic, ledger, &[])
+    }
+
+    /// As [`Self::start`], with further arguments.
+    #[must_use]
+    pub fn start_with(kafka: &Kafka, topic: &str, more: &[&str]) -> Self {
+        Self::with(kafka, &kafka.brokers(), topic, "off", more)
+    }
+
+    fn with(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str, more: &[&str]) -> Self {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
         let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
         let (grace, listen) = (format!("{GRACE_S}s"), address.to_string());
         let arguments = ["kafka", "--brokers", brokers, "--topic", topic, "--from", "beginning"];
         let overrides = ["--grace", grace.as_str(), "--listen", listen.as_str()];
-        let variables = [("LACUNA_SOURCE__KAFKA__LEDGER", ledger)];
-        let arguments = [arguments.as_slice(), &overrides].concat();
-        let sidecar = Self::launch(&arguments, &variables, address, log);
+        let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
+        let variables = [
+            ("LACUNA_SOURCE__KAFKA__LEDGER", ledger),
+            // What retention takes is found soon.
+            ("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms"),
+            ("LACUNA_MEMBERS__RING_DIR", rings.to_str().expect("a path of text")),
+        ];
+        let arguments = [arguments.as_slice(), &overrides, more].concat();
+        let mut sidecar = Self::launch(&arguments, &variables, address, log);
+        sidecar.rings.clone_from(&rings);
         sidecar.ready();
         sidecar
     }
@@ -85,7 +103,7 @@ impl Sidecar {
         let mut command = Command::new(binary());
         command.arg("run").args(arguments).envs(variables.iter().copied()).stderr(file);
         let process = Process::start("lacuna", &mut command);
-        Self { process, address, log }
+        Self { process, address, log, rings: PathBuf::new() }
     }
 
     /// Waits until it watches.
@@ -115,6 +133,12 @@ impl Sidecar {
         self.address
     }
 
+    /// The directory in which members of groups tell it what they are handed.
+    #[must_use]
+    pub fn rings(&self) -> &Path {
+        &self.rings
+    }
+
     /// Ends it in good order; the code it ends with must say what was found.
     pub fn stop(mut self, code: i32) {
         self.process.signal(Signal::Terminate);
@@ -136,9 +160,16 @@ impl Sidecar {
     /// The samples of one metric, whatever their labels.
     #[must_use]
     pub fn metrics_of(&self, name: &str) -> Vec<f64> {
+        self.samples_of(name, "")
+    }
+
+    /// Those with this label, as `group="billing"`.
+    #[must_use]
+    pub fn samples_of(&self, name: &str, label: &str) -> Vec<f64> {
         let (_, body) = self.try_get("/metrics").expect("the sidecar answers");
         let samples = body.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
         });
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse().ok());
         samples.map(|line| value(line).unwrap_or_else(|| panic!("no value: {line}"))).collect()

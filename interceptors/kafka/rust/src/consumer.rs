@@ -1,5 +1,5 @@
-//! The checked consumers: the application consumes as before, and what it was handed is observed
-//! as its group's view, in its own process.
+//! The checked consumers: the application consumes as before, and what it was handed is told to the
+//! sidecar beside it, which judges it as its group's view.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use lacuna_core::Checker;
 use lacuna_interceptor::Switch;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
@@ -22,6 +21,7 @@ use rdkafka::util::{AsyncRuntime, DefaultRuntime, Timeout};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::context::pass_on_client_callbacks;
+use crate::native;
 use crate::observer::{CheckOptions, Observer};
 
 /// The application's consumer context. It has the callbacks of [`ConsumerContext`] but for the type
@@ -77,9 +77,13 @@ impl<C: ClientContext> ClientContext for CheckContext<C> {
 
 impl<C: CheckedContext> ConsumerContext for CheckContext<C> {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // Before the assignment takes effect, so that no message comes before its watch.
-        if let Rebalance::Assign(partitions) = rebalance {
-            self.observer.watch(partitions);
+        match rebalance {
+            // Before it takes effect, so that no message comes before it.
+            Rebalance::Assign(partitions) => {
+                self.observer.assigned(partitions, native::generation(consumer.client()));
+            }
+            Rebalance::Revoke(partitions) => self.observer.released(partitions),
+            Rebalance::Error(_) => {}
         }
         self.app.pre_rebalance(consumer, rebalance);
     }
@@ -114,7 +118,9 @@ impl<C: CheckedContext> ConsumerContext for CheckContext<C> {
 /// while let Some(message) = consumer.poll(Duration::from_secs(1)) {
 ///     drop(message?);
 /// }
-/// let totals = consumer.checker(|checker| checker.totals());
+/// // In the environment of the application: LACUNA_RING_DIR=/run/lacuna, the sidecar's
+/// // members.ring_dir.
+/// assert!(consumer.is_telling());
 /// # Ok::<(), rdkafka::error::KafkaError>(())
 /// ```
 pub type CheckedConsumer<C = DefaultConsumerContext> = Checked<BaseConsumer<CheckContext<C>>>;
@@ -138,15 +144,23 @@ impl<I> Checked<I> {
         C: CheckedContext,
         I: FromClientConfigAndContext<CheckContext<C>>,
     {
-        let observer = Arc::new(Observer::new(&config.create_native_config()?, options));
+        let observer = Arc::new(Observer::new(&config.create_native_config()?, &options));
         let context = CheckContext { app: context, observer: Arc::clone(&observer) };
         Ok(Self { consumer: I::from_config_and_context(config, context)?, observer })
     }
 
-    /// Reads the checker: totals, report rows, gaps, repeats. Consuming waits meanwhile. `None` if
-    /// a fault has ended the checking.
-    pub fn checker<T>(&self, read: impl FnOnce(&mut Checker) -> T) -> Option<T> {
-        self.observer.checker(read)
+    /// Whether a sidecar can hear what this consumer is handed: there is a directory for its ring,
+    /// and a ring could be made there.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        self.observer.is_telling()
+    }
+
+    /// Messages that were handed over and that no sidecar will hear of, because it did not read for
+    /// so long that there was no room. To it they are unknown.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.observer.lost()
     }
 
     /// The switch that governs the checking; it may be turned at any time.
@@ -161,7 +175,7 @@ impl<I> Checked<I> {
         C: CheckedContext,
         I: Consumer<CheckContext<C>>,
     {
-        self.observer.watch(partitions);
+        self.observer.assigned(partitions, None);
         self.consumer.assign(partitions)
     }
 
@@ -171,7 +185,7 @@ impl<I> Checked<I> {
         C: CheckedContext,
         I: Consumer<CheckContext<C>>,
     {
-        self.observer.watch(partitions);
+        self.observer.assigned(partitions, None);
         self.consumer.incremental_assign(partitions)
     }
 
@@ -189,10 +203,7 @@ impl<I> Checked<I> {
         T: Into<Timeout>,
     {
         self.consumer.seek(topic, partition, offset, timeout)?;
-        let mut partitions = TopicPartitionList::new();
-        if partitions.add_partition_offset(topic, partition, offset).is_ok() {
-            self.observer.watch(&partitions);
-        }
+        self.observer.moved(topic, partition, offset);
         Ok(())
     }
 

@@ -9,7 +9,7 @@
 //!                          └ book ◀──── delivery reports ───────┘
 //!
 //! application ◀─ message ─ observer ◀── message ────────── librdkafka ◀── Kafka
-//!                          └ the core's checker: the group's view of this member
+//!                          └ ring: shared memory that a sidecar reads
 //! ```
 //!
 //! Adopting it is a change of type: [`StampedProducer`], [`StampedThreadedProducer`] and

@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_void};
 use std::{ptr, slice};
 
 use rdkafka::bindings as c;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders};
 
 /// [`lacuna_core::stamp::HEADER`] for C.
@@ -41,6 +42,22 @@ pub(crate) fn remove_stamps(headers: &mut OwnedHeaders) {
     // SAFETY: the list is owned by `headers`, and borrowed here for ever so long as nobody else
     // can hold a value of it. The answer only tells whether there was one.
     let _ = unsafe { c::rd_kafka_header_remove(list(headers), HEADER.as_ptr()) };
+}
+
+/// The generation of its group that a consumer is in; `None`: it is in none, or has no group.
+pub(crate) fn generation<C: ClientContext>(client: &Client<C>) -> Option<u64> {
+    // SAFETY: the handle is alive as long as `client` is. What is given is ours to destroy.
+    let metadata = unsafe { c::rd_kafka_consumer_group_metadata(client.native_ptr()) };
+    if metadata.is_null() {
+        return None;
+    }
+    // SAFETY: it is not null, read once, and destroyed once after that.
+    let generation = unsafe {
+        let generation = c::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        c::rd_kafka_consumer_group_metadata_destroy(metadata);
+        generation
+    };
+    u64::try_from(generation).ok()
 }
 
 /// What librdkafka knows of a delivered or failed message.

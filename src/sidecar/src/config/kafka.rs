@@ -39,6 +39,7 @@ pub(super) fn flags(
     cluster: &KafkaCluster,
     topics: &[String],
     from: Option<&str>,
+    groups: &[String],
 ) {
     let (patterns, names): (Vec<_>, Vec<_>) =
         topics.iter().partition(|topic| topic.starts_with('^'));
@@ -51,6 +52,9 @@ pub(super) fn flags(
     if !patterns.is_empty() {
         let patterns = patterns.iter().map(|pattern| pattern.trim_start_matches('^').to_owned());
         set("--topic", "patterns", Value::List(patterns.collect()));
+    }
+    if !groups.is_empty() {
+        set("--group", "groups", Value::List(groups.to_vec()));
     }
     if let Some(from) = from {
         set("--from", "from", Value::Untyped(from.to_owned()));
@@ -79,6 +83,10 @@ pub(super) fn take(
     let stream_prefix = section.parsed::<String>("stream_prefix").unwrap_or_default();
     let ledger = section.parsed::<String>("ledger").unwrap_or_else(|| KafkaSettings::LEDGER.into());
     let metadata_interval = section.parsed::<Millis>("metadata_interval");
+    let mut groups = section.list_with("groups", group).unwrap_or_default();
+    groups.sort_unstable();
+    groups.dedup();
+    let group_interval = section.parsed::<Millis>("group_interval");
     let properties = properties(section);
 
     if brokers.is_none() {
@@ -96,15 +104,24 @@ pub(super) fn take(
     let topics = Topics::new(names.clone(), &patterns, &exclude).ok()?;
     let metadata_interval = metadata_interval
         .map_or(KafkaSettings::METADATA_INTERVAL, |Millis(millis)| Duration::from_millis(millis));
+    let group_interval = group_interval
+        .map_or(KafkaSettings::GROUP_INTERVAL, |Millis(millis)| Duration::from_millis(millis));
     let source = KafkaSettings {
         from,
         stream_prefix,
         ledger: Some(ledger).filter(|topic| topic != "off"),
         metadata_interval,
+        groups,
+        group_interval,
         properties,
         ..KafkaSettings::new(name, &brokers?, topics)
     };
     Some((source, names))
+}
+
+/// Kafka's own rule is that a group has a name.
+fn group(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a group's name is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// Checks a pattern where it stands, so that a mistake names it.

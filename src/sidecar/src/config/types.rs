@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use lacuna_core::{Limits, Settings, StreamSettings};
@@ -33,6 +34,8 @@ pub struct Config {
     pub workers: usize,
     /// What bounds the memory.
     pub limits: Limits,
+    /// Where members of consumer groups put their rings; `None`: nowhere.
+    pub ring_dir: Option<PathBuf>,
     /// Where messages are read.
     pub sources: Vec<SourceSettings>,
 }
@@ -134,8 +137,8 @@ impl Config {
         }
         layers.environment(environment);
         match &args.source {
-            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, overrides })) => {
-                kafka::flags(&mut layers, cluster, topics, from.as_deref());
+            Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, groups, overrides })) => {
+                kafka::flags(&mut layers, cluster, topics, from.as_deref(), groups);
                 override_with(&mut layers, overrides);
             }
             Some(RunSource::Rabbitmq(args)) => {
@@ -200,6 +203,7 @@ impl Config {
             aliases: Vec::new(),
         });
         let workers = workers(layers);
+        let ring_dir = layers.section(&["members"]).parsed::<String>("ring_dir");
         let limits = limits(layers);
         // These go on where something above is missing: their mistakes are told as well.
         let streams = streams(layers, &default_stream.clone().unwrap_or_default());
@@ -212,6 +216,7 @@ impl Config {
             streams,
             workers: workers?,
             limits: limits?,
+            ring_dir: Some(ring_dir?).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             sources,
         })
     }

@@ -12,6 +12,8 @@ use super::settings::{EngineSettings, owner};
 use super::source::{Opened, Source, SourceStatus};
 use super::switch::Switch;
 use super::worker::{self, Worker};
+use crate::groups::GroupRow;
+use crate::members::Told;
 use crate::record::{Ledger, Line};
 
 /// Which states of a gap row are asked for; `None` is a recovered one.
@@ -144,6 +146,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes what members of groups were handed, in order, at the time of its arrival.
+    pub async fn told(&self, told: Told) -> Result<(), Stopped> {
+        let workers = self.workers.len();
+        let mut parts: Vec<Told> = (0..workers).map(|_| Vec::new()).collect();
+        for (place, events) in told {
+            parts[owner(&place.stream, workers)].push((place, events));
+        }
+        for (worker, part) in self.workers.iter().zip(parts) {
+            if !part.is_empty() {
+                ask(worker, move |worker| worker.take_told(&part)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes ledger records, in order, at the time of their arrival.
     pub async fn ledger(&self, records: Vec<Ledger>) -> Result<(), Stopped> {
         self.observations(records.into_iter().map(Line::Ledger).collect()).await
@@ -171,6 +188,12 @@ impl Engine {
     #[must_use]
     pub fn sources(&self) -> Vec<SourceStatus> {
         self.sources.iter().map(|source| source.status()).collect()
+    }
+
+    /// The consumer groups that the sources watch.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupRow> {
+        self.sources.iter().flat_map(|source| source.groups()).collect()
     }
 
     /// Whether every source has begun to watch what it found first; stays true.

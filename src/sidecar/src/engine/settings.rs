@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use lacuna_core::{Limits, Settings, StreamSettings, stamp};
 
 use super::switch::Switch;
+use crate::members::Outside;
 
 /// What the engine is started with.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct EngineSettings {
     pub streams: HashMap<String, StreamSettings>,
     /// What is checked from the start.
     pub switch: Switch,
+    /// What sources know of groups and logs that members of groups are judged by.
+    pub outside: Arc<Outside>,
 }
 
 impl Default for EngineSettings {
@@ -24,6 +28,7 @@ impl Default for EngineSettings {
             checker: Settings::default(),
             streams: HashMap::new(),
             switch: Switch::default(),
+            outside: Arc::default(),
         }
     }
 }

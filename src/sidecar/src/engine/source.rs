@@ -5,11 +5,17 @@ use lacuna_core::Checker;
 
 use super::settings::EngineSettings;
 use super::switch::Switch;
+use crate::groups::GroupRow;
 
 /// One configured connection, as those see it who ask how it is.
 pub trait Source: Debug + Send + Sync {
     /// How it is now.
     fn status(&self) -> SourceStatus;
+
+    /// The consumer groups that it watches.
+    fn groups(&self) -> Vec<GroupRow> {
+        Vec::new()
+    }
 }
 
 /// How a source is.

@@ -12,6 +12,7 @@ use super::settings::EngineSettings;
 use super::source::Tap;
 use super::switch::Switch;
 use crate::clock;
+use crate::members::Told;
 use crate::record::{Event, Line, Place};
 
 /// Longest wait for a message before questions are looked at again.
@@ -146,6 +147,18 @@ impl Worker {
                     let taken = self.checker.ledger(&ledger.record(), Some(now));
                     debug_assert!(taken.is_ok(), "a ledger that was parsed is of good form");
                 }
+            }
+        }
+    }
+
+    /// Takes what members were handed, at the time of its arrival.
+    pub(super) fn take_told(&mut self, told: &Told) {
+        let now = clock::now_ms();
+        for (place, events) in told {
+            for event in events {
+                // An end is as old as its question: what came later is not below it.
+                let at = if let Event::End { at, .. } = event { *at } else { now };
+                self.take_event(place, event, at);
             }
         }
     }

@@ -18,7 +18,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
         api.gauges.set_checking(stream, api.engine.checking(stream));
     }
-    let mut text = metrics::render(&rows);
+    let mut text = metrics::render(&rows, &api.engine.groups());
     api.gauges.write(&mut text)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod checking;
 mod findings;
+mod groups;
 mod health;
 mod intake;
 mod problem;

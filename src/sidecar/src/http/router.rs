@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::batches::Batches;
 use super::problem::Problem;
-use super::{checking, findings, health, intake, report};
+use super::{checking, findings, groups, health, intake, report};
 use crate::engine::Engine;
 use crate::gauges::Gauges;
 
@@ -36,6 +36,7 @@ pub fn router(api: Api, max_body_bytes: usize) -> Router {
         .route("/v1/report", get(report::report))
         .route("/v1/gaps", get(findings::gaps))
         .route("/v1/duplicates", get(findings::duplicates))
+        .route("/v1/groups", get(groups::groups))
         .route("/v1/observations", post(intake::observations))
         .route("/v1/ledger", post(intake::ledger))
         .route("/v1/checking", get(checking::show).put(checking::set))

@@ -102,6 +102,10 @@ fn the_examples_in_the_default_are_keys_that_there_are() {
     assert!(!source.topics.take("shop.eu.test"));
     assert_eq!(source.properties["security.protocol"], "SASL_SSL");
     assert_eq!(source.metadata_interval.as_secs(), 5);
+    assert_eq!(
+        (source.group_interval.as_secs(), &*source.groups),
+        (5, &["billing".to_owned()][..])
+    );
     let source = rabbitmq(&config);
     assert_eq!(
         (source.queue.as_deref(), source.whole.as_slice()),
@@ -136,6 +140,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
     };
     let config = load(&[], &[]);
     assert_eq!((config.default_stream.grace_ms, config.workers), (20_000, 2));
+    assert_eq!(kafka(&config).groups, ["audit", "billing"]);
     let config = load(&[], &[("LACUNA_CHECKING__GRACE", "30s"), ("LACUNA_ENGINE__WORKERS", "3")]);
     assert_eq!((config.default_stream.grace_ms, config.workers), (30_000, 3));
     let config = load(&["--grace", "40s"], &[("LACUNA_CHECKING__GRACE", "30s")]);
@@ -197,6 +202,8 @@ fn a_source_of_flags() {
         "^shop-.*",
         "--from",
         "2026-01-31T12:00:00Z",
+        "--group",
+        "billing",
         "-X",
         "security.protocol=SSL",
         "--listen",
@@ -205,6 +212,7 @@ fn a_source_of_flags() {
     let config = Config::load(&args(&line), []).unwrap();
     let source = kafka(&config);
     assert_eq!((source.name.as_str(), source.brokers.as_str()), ("kafka", "a:1,b:2"));
+    assert_eq!(source.groups, ["billing"]);
     assert!(source.topics.take("orders") && source.topics.take("shop-1"));
     assert!(!source.topics.take("shop"));
     assert_eq!(source.from, From::Time(1_769_860_800_000));

@@ -57,7 +57,7 @@ fn stamping_off_and_on_under_load() {
     let topic = "stamping-switched";
     let (sidecar, truth) =
         switched_under_load(&kafka, topic, |_, orders, stamps| orders.switch(stamps));
-    assert!(truth.unstamped() >= 1_000, "it was off under load");
+    assert!(truth.unstamped() > 0, "it was off under load");
     verify::found_is_true(&sidecar, topic, &truth);
     sidecar.stop(0);
 }

@@ -7,12 +7,12 @@ use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::consumer::{Member, group};
 use lacuna_brokers::files::{self, Line};
 use lacuna_brokers::producer::Producer;
-use lacuna_brokers::sidecar::{Sidecar, counts};
+use lacuna_brokers::sidecar::{Sidecar, counts, partition_row};
 use lacuna_brokers::truth::{Duplicate, Place, Truth, nonzero};
 use lacuna_brokers::{verify, wait};
 
 /// How often each message was handed over, as the members' files say.
-fn handed(files: &[PathBuf]) -> BTreeMap<Place, u64> {
+pub(super) fn handed(files: &[PathBuf]) -> BTreeMap<Place, u64> {
     let mut handed = BTreeMap::new();
     for file in files {
         files::read(file, |line| {
@@ -24,9 +24,45 @@ fn handed(files: &[PathBuf]) -> BTreeMap<Place, u64> {
     handed
 }
 
-/// Holds what was found in the group's view against the members' files and the log.
-fn group_is_true(sidecar: &Sidecar, topic: &str, truth: &Truth, files: &[PathBuf]) {
+/// Waits until the sidecar has looked at the group once more since its last member left.
+pub(super) fn deserted(kafka: &Kafka, sidecar: &Sidecar, topic: &str) {
+    kafka.is_deserted(&group(topic));
+    let at = || {
+        let groups = sidecar.get(&format!("/v1/groups?group={}", group(topic)));
+        groups["groups"][0]["at"].as_u64()
+    };
+    // The look that is under way may have begun before.
+    for _ in 0..2 {
+        let last = at();
+        wait::until("the group is looked at", || {
+            if at() > last { Ok(()) } else { Err(String::new()) }
+        });
+    }
+}
+
+/// Waits until the group's view has been told all and is judged to the log's end, and holds what was
+/// found in it against the members' files and the log.
+pub(super) fn group_is_true(
+    kafka: &Kafka,
+    sidecar: &Sidecar,
+    topic: &str,
+    truth: &Truth,
+    files: &[PathBuf],
+) {
     let handed = handed(files);
+    let ends = kafka.ends(topic);
+    let told: u64 = handed.values().sum();
+    wait::until("the group's view is judged", || {
+        let report = sidecar.report(&group(topic), topic);
+        let row = &report["streams"][0];
+        let at_end = ends.iter().all(|(partition, end)| {
+            let row = partition_row(row, &partition.to_string());
+            row.is_some_and(|row| row["end"].as_u64() == Some(*end))
+        });
+        let done =
+            at_end && row["totals"]["observed"]["valid"] == told && row["totals"]["missing"] == 0;
+        if done { Ok(()) } else { Err(row.to_string()) }
+    });
     let skipped = truth.only_at(|place| !handed.contains_key(place));
     let view = group(topic);
     let row = &sidecar.report(&view, topic)["streams"][0];
@@ -72,21 +108,17 @@ fn handed_over_again_and_skipped() {
     let kafka = Kafka::take();
     let topic = "group";
     kafka.create(topic, 3);
-    let sidecar = Sidecar::start(&kafka, topic);
-    let address = sidecar.address();
+    let sidecar = Sidecar::start_with(&kafka, topic, &["--group", &group(topic)]);
     let mut orders = Producer::start(&kafka, topic, "orders", 0, &[]);
     orders.send(3_000);
     orders.wait();
-    let truth = Truth::of(&kafka, topic);
-    // The log first: by its time the group's view is judged.
-    sidecar.judged(topic, truth.ends());
 
     // One member reads all and commits less. A second one joins, and what was not committed is
     // handed over again to whoever has the partition now.
-    let mut first = Member::join(&kafka, topic, "first", address, &["first=yes"]);
+    let mut first = Member::join(&kafka, topic, "first", Some(&sidecar), &[]);
     Member::all_handed(&mut [&mut first], 3_000);
     first.commit(40);
-    let mut second = Member::join(&kafka, topic, "second", address, &[]);
+    let mut second = Member::join(&kafka, topic, "second", Some(&sidecar), &[]);
     Member::all_handed(&mut [&mut first, &mut second], 3_000 + 3 * 40);
     assert!(second.handed() > 0, "the rebalance gave the second member a partition");
     // It crashes before it commits: the first one is handed all of that again, too.
@@ -94,7 +126,6 @@ fn handed_over_again_and_skipped() {
     let crashed = second.file();
     second.kill();
     Member::all_handed(&mut [&mut first], before + 3 * 40);
-    own_view_is_true(&mut first);
 
     // It commits more than it has handled, and leaves: the group never sees what is in between.
     first.commit(-50);
@@ -102,28 +133,13 @@ fn handed_over_again_and_skipped() {
     first.leave();
     orders.send(3_000);
     orders.wait();
-    let mut third = Member::join(&kafka, topic, "third", address, &[]);
+    deserted(&kafka, &sidecar, topic);
+    let mut third = Member::join(&kafka, topic, "third", Some(&sidecar), &[]);
     Member::all_handed(&mut [&mut third], 3_000 - 3 * 50);
-    own_view_is_true(&mut third);
 
     let truth = Truth::of(&kafka, topic);
     truth.holds_all_of(&[orders.file()]);
     verify::found_is_true(&sidecar, topic, &truth);
-    wait::until("the group's view is judged", || {
-        third.report_ends();
-        let report = sidecar.report(&group(topic), topic);
-        let totals = &report["streams"][0]["totals"];
-        if totals["missing"] == 0 { Ok(()) } else { Err(totals.to_string()) }
-    });
-    group_is_true(&sidecar, topic, &truth, &[left, crashed, third.file()]);
+    group_is_true(&kafka, &sidecar, topic, &truth, &[left, crashed, third.file()]);
     sidecar.stop(1);
-}
-
-/// Holds what a member's own checker says against the member's own file. It cannot know what other
-/// members were handed, so nothing is lost for it.
-fn own_view_is_true(member: &mut Member) {
-    let found = member.totals();
-    let handed = handed(&[member.file()]);
-    let (distinct, times) = (handed.len() as u64, handed.values().sum::<u64>());
-    assert_eq!(found, [distinct, times - distinct, 0], "seen, redelivered, lost or missing");
 }

@@ -10,6 +10,8 @@ mod faults;
 mod groups;
 mod harness;
 mod ledger;
+mod members;
 mod outages;
+mod retention;
 mod transactions;
 mod unchanged;

@@ -26,9 +26,9 @@ fn what_was_rolled_back_is_no_loss_of_a_group_that_reads_committed() {
     let kafka = Kafka::take();
     let topic = "rolled-back";
     kafka.create(topic, 3);
-    let sidecar = Sidecar::start(&kafka, topic);
-    let more = ["first=yes", "set.isolation.level=read_committed"];
-    let mut member = Member::join(&kafka, topic, "member", sidecar.address(), &more);
+    let sidecar = Sidecar::start_with(&kafka, topic, &["--group", &group(topic)]);
+    let more = ["set.isolation.level=read_committed"];
+    let mut member = Member::join(&kafka, topic, "member", Some(&sidecar), &more);
     let start = |name: &str, run: u32| {
         let id = format!("set.transactional.id={name}");
         let more = ["prefetch=yes", "threads=1", "shape=keyed", &id];
@@ -61,7 +61,6 @@ fn what_was_rolled_back_is_no_loss_of_a_group_that_reads_committed() {
     let truth = Truth::of(&kafka, topic);
     assert_eq!(truth.distinct(), 1_100);
     verify::found_is_true(&sidecar, topic, &truth);
-    member.report_ends();
     let view = group(topic);
     let found = |what: &str, unknown: u64, aborted: u64| {
         wait::until(what, || {

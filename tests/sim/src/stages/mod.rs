@@ -8,6 +8,7 @@
 //!
 //! Its seeds are its own: nothing here changes what [`crate::traffic`] draws.
 
+mod counters;
 mod evidence;
 mod expected;
 mod history;

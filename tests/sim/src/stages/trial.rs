@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lacuna_core::Checker;
 use lacuna_core::report::{Filter, GapRow};
 
+use super::counters::Counters;
 use super::evidence;
 use super::expected::{Expected, expected, truths};
 use super::history::{BEGINNING, History, Repeats, Topic, View, generate};
@@ -85,8 +86,9 @@ fn judge(
 ) -> Result<(), Difference> {
     let mut oracle = Oracle::new(history.grace, history.skew);
     let mut checker = core_side::checker(history.grace, history.skew);
+    let mut counters = Counters::default();
     let mut now = BEGINNING;
-    for line in lines {
+    for (index, line) in lines.iter().enumerate() {
         oracle.apply(line);
         now = now.max(line.at().unwrap_or(now));
         if let (Line::Ledger(entry), Ending::Live) = (line, ending) {
@@ -98,11 +100,15 @@ fn judge(
             // The ledger's channel is read as the log is.
             checker.ledger_read(now);
         }
+        if index.is_multiple_of(5) {
+            counters.read(&mut checker)?;
+        }
     }
     if ending == Ending::Complete {
         oracle.complete();
         checker.complete();
     }
+    counters.read(&mut checker)?;
     same("plain account", &truth(&oracle), wanted)?;
     same("core", &found(&mut checker)?, wanted)?;
     let gaps = checker.gaps(&Filter::default(), &|_| true, None, usize::MAX);

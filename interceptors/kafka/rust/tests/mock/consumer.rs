@@ -1,18 +1,20 @@
 //! The checked consumers.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
+use std::{env, fs, process};
 
-use lacuna_core::stamp::{HEADER, Stamp, origin};
-use lacuna_core::totals::{Duplicates, Lost, Totals, Unknown};
+use lacuna_ring::{Reader, Record};
 use rdkafka::consumer::{BaseConsumer, Consumer, Rebalance};
 use rdkafka::error::KafkaResult;
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use lacuna_kafka::{
-    CheckContext, CheckedConsumer, CheckedContext, CheckedStreamConsumer, StampedProducer,
+    CheckContext, CheckOptions, Checked, CheckedConsumer, CheckedContext, CheckedStreamConsumer,
+    StampedProducer,
 };
 
 use crate::support::{Cluster, LIMIT, until};
@@ -50,8 +52,65 @@ fn one(offset: Offset) -> TopicPartitionList {
     list
 }
 
-fn totals<I>(consumer: &lacuna_kafka::Checked<I>) -> Totals {
-    consumer.checker(|checker| checker.totals()).unwrap()
+/// A directory for rings, removed in the end.
+struct Rings(PathBuf);
+
+impl Rings {
+    fn new(name: &str) -> Self {
+        let dir = env::temp_dir().join(format!("lacuna-consumer-{name}-{}", process::id()));
+        drop(fs::remove_dir_all(&dir));
+        Self(dir)
+    }
+
+    fn options(&self) -> CheckOptions {
+        CheckOptions::default().ring_dir(&self.0)
+    }
+
+    /// A sidecar's end of the only ring.
+    fn reader(&self) -> Reader {
+        let rings = Reader::list(&self.0).unwrap();
+        assert_eq!(rings.len(), 1, "{rings:?}");
+        Reader::open(&rings[0]).unwrap()
+    }
+}
+
+impl Drop for Rings {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// What a consumer has told, a line each, without the numbers that differ from run to run.
+fn told(reader: &mut Reader) -> Vec<String> {
+    let head = reader.head();
+    let mut lines = Vec::new();
+    while let Some(record) = reader.next(head).unwrap() {
+        lines.push(match record {
+            Record::Handed { position, stamp, .. } => {
+                let stamp = stamp.map(|stamp| str::from_utf8(stamp).unwrap());
+                let number = stamp.and_then(|stamp| stamp.rsplit(';').next()).unwrap_or("-");
+                format!("handed {} {number}", position.unwrap())
+            }
+            Record::Assigned { partition, generation, position, resumed, .. } => {
+                format!("assigned {partition} {generation:?} {position:?} {resumed}")
+            }
+            Record::Released { slot, .. } => format!("released {slot}"),
+            Record::Generation { generation, .. } => format!("generation {generation}"),
+            Record::Moved { position, .. } => format!("moved {position:?}"),
+            Record::Lost { records } => format!("lost {records}"),
+        });
+    }
+    reader.release();
+    lines
+}
+
+fn handed(positions: std::ops::Range<u64>) -> Vec<String> {
+    positions.map(|position| format!("handed {position} {position}")).collect()
+}
+
+fn consumer(cluster: &Cluster, options: CheckOptions) -> CheckedConsumer {
+    let config = cluster.config(&[("group.id", "billing")]);
+    Checked::new(&config, rdkafka::consumer::DefaultConsumerContext, options).unwrap()
 }
 
 fn read(consumer: &CheckedConsumer, count: usize) {
@@ -67,97 +126,113 @@ fn read(consumer: &CheckedConsumer, count: usize) {
 }
 
 #[test]
-fn what_is_handed_over_is_seen_once() {
-    let cluster = produced(300);
-    let consumer: CheckedConsumer = cluster.config(&[("group.id", "billing")]).create().unwrap();
-    consumer.assign(&from(Offset::Beginning)).unwrap();
-    read(&consumer, 300);
-    let totals = totals(&consumer);
-    assert_eq!((totals.seen, totals.missing, totals.lanes), (300, 0, 3));
-    assert_eq!((totals.lost, totals.unknown), (Lost::default(), Unknown::default()));
-    assert_eq!(totals.duplicates, Duplicates::default());
+fn what_is_handed_over_is_told_before_the_application_has_it() {
+    let cluster = produced(30);
+    let rings = Rings::new("told");
+    let consumer = consumer(&cluster, rings.options());
+    assert!(consumer.is_telling());
+    let mut reader = rings.reader();
+    assert_eq!((reader.view(), reader.committed()), ("billing", true));
+    consumer.assign(&one(Offset::Offset(2))).unwrap();
+    for position in 2..5 {
+        read(&consumer, 1);
+        let lines = told(&mut reader);
+        assert_eq!(lines.last(), handed(position..position + 1).last(), "{lines:?}");
+    }
+    consumer.seek(TOPIC, 0, Offset::Offset(8), LIMIT).unwrap();
+    read(&consumer, 2);
+    let moved = ["moved Some(8)".to_owned()];
+    assert_eq!(told(&mut reader), [&moved[..], &handed(8..10)].concat());
+    assert_eq!(consumer.untold(), 0);
+    // What is told is there when the consumer is not any more.
+    read(&consumer, 0);
+    drop(consumer);
+    assert!(reader.is_dead() && !reader.is_behind());
 }
 
 #[test]
-fn what_is_handed_over_again_is_redelivered() {
+fn without_a_directory_the_application_consumes_all_the_same() {
     let cluster = produced(30);
-    let consumer: CheckedConsumer = cluster.config(&[("group.id", "billing")]).create().unwrap();
-    consumer.assign(&from(Offset::Beginning)).unwrap();
-    read(&consumer, 30);
-    consumer.assign(&from(Offset::Offset(5))).unwrap();
-    read(&consumer, 15);
-    let totals = totals(&consumer);
-    let redelivered = Duplicates { redelivered: 15, ..Duplicates::default() };
-    assert_eq!((totals.seen, totals.duplicates), (30, redelivered));
+    for options in [CheckOptions::default(), CheckOptions::default().ring_dir("/dev/null/none")] {
+        let consumer = consumer(&cluster, options);
+        assert!(!consumer.is_telling());
+        consumer.assign(&from(Offset::Beginning)).unwrap();
+        read(&consumer, 30);
+    }
 }
 
 #[test]
-fn what_the_application_skips_by_itself_is_unknown_and_no_loss() {
-    let cluster = produced(30);
-    let consumer: CheckedConsumer = cluster.config(&[("group.id", "billing")]).create().unwrap();
+fn what_finds_no_room_is_counted_and_told_to_be_lost() {
+    let cluster = produced(600);
+    let rings = Rings::new("full");
+    let consumer = consumer(&cluster, rings.options().ring_bytes(1));
+    let mut reader = rings.reader();
+    consumer.assign(&one(Offset::Beginning)).unwrap();
+    read(&consumer, 150);
+    let untold = consumer.untold();
+    assert!(untold > 0 && reader.is_behind());
+    let lines = told(&mut reader);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("handed")).count() as u64, 150 - untold);
+    // There is room again.
+    read(&consumer, 1);
+    let lost = [format!("lost {untold}"), "assigned 0 None None true".to_owned()];
+    assert_eq!(told(&mut reader), [&lost[..], &handed(150..151)].concat());
+    assert!(!reader.is_behind());
+    assert_eq!(consumer.untold(), untold);
+}
+
+#[test]
+fn a_new_sidecar_is_told_what_the_consumer_has() {
+    let cluster = produced(90);
+    let rings = Rings::new("again");
+    let consumer = consumer(&cluster, rings.options());
+    let mut reader = rings.reader();
     consumer.assign(&one(Offset::Beginning)).unwrap();
     read(&consumer, 2);
-    consumer.assign(&one(Offset::Offset(7))).unwrap();
-    read(&consumer, 3);
-    let totals = totals(&consumer);
-    let paused = Unknown { paused: 5, ..Unknown::default() };
-    assert_eq!((totals.seen, totals.missing, totals.lost), (5, 0, Lost::default()));
-    assert_eq!(totals.unknown, paused);
-}
-
-/// Whether what is below a lane's first number is missing or unknown: only who has read the
-/// partition from its first message knows.
-#[test]
-fn a_partition_is_watched_from_its_start_where_its_first_message_is_seen() {
-    let cluster = Cluster::new(TOPIC, 1);
-    let forger: BaseProducer = cluster.config(&[]).create().unwrap();
-    for seq in [2, 3] {
-        let stamp = Stamp { producer: "p", epoch: 1, origin: origin(TOPIC), lane: "0", seq };
-        let value = stamp.to_string();
-        let headers = OwnedHeaders::new().insert(Header { key: HEADER, value: Some(&value) });
-        let record = BaseRecord::<str, str>::to(TOPIC).payload("x").partition(0).headers(headers);
-        forger.send(record).map_err(|(error, _)| error).unwrap();
-    }
-    forger.flush(LIMIT).unwrap();
-    for (first, missing, joined) in [(0, 2, 0), (1, 0, 3)] {
-        let consumer: CheckedConsumer =
-            cluster.config(&[("group.id", "billing")]).create().unwrap();
-        consumer.assign(&one(Offset::Offset(first))).unwrap();
-        read(&consumer, if first == 0 { 2 } else { 1 });
-        let totals = totals(&consumer);
-        assert_eq!((totals.missing, totals.unknown.joined), (missing, joined), "from {first}");
-    }
+    told(&mut reader);
+    let mut reader = rings.reader();
+    read(&consumer, 1);
+    let again = ["assigned 0 None None true".to_owned()];
+    assert_eq!(told(&mut reader), [&again[..], &handed(2..3)].concat());
 }
 
 #[test]
-fn while_switched_off_nothing_is_seen_and_nothing_is_missing() {
+fn while_switched_off_nothing_is_told_and_that_is_known() {
     let cluster = produced(90);
-    let consumer: CheckedConsumer = cluster.config(&[("group.id", "billing")]).create().unwrap();
+    let rings = Rings::new("off");
+    let consumer = consumer(&cluster, rings.options());
+    let mut reader = rings.reader();
     consumer.assign(&one(Offset::Beginning)).unwrap();
     read(&consumer, 10);
+    told(&mut reader);
     consumer.switch().set(false);
     read(&consumer, 10);
+    assert_eq!(told(&mut reader), [""; 0]);
+    // Were it killed now, the sidecar would know that it does not know all.
+    assert!(reader.is_behind());
     consumer.switch().set(true);
-    read(&consumer, 10);
-    let totals = totals(&consumer);
-    assert_eq!((totals.seen, totals.missing, totals.lost), (20, 0, Lost::default()));
-    let paused = Unknown { paused: 10, ..Unknown::default() };
-    assert_eq!(totals.unknown, paused);
+    read(&consumer, 1);
+    let lines = told(&mut reader);
+    assert_eq!(lines[0], "lost 1");
+    assert_eq!(lines[2..], handed(20..21));
+    assert!(!reader.is_behind());
 }
 
 #[test]
-fn a_stream_consumer_is_checked_the_same() {
+fn a_stream_consumer_tells_the_same() {
     let cluster = produced(30);
+    let rings = Rings::new("stream");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
+        let config = cluster.config(&[("group.id", "billing")]);
+        let context = rdkafka::consumer::DefaultConsumerContext;
         let consumer: CheckedStreamConsumer =
-            cluster.config(&[("group.id", "billing")]).create().unwrap();
-        consumer.assign(&from(Offset::Beginning)).unwrap();
-        for _ in 0..30 {
+            Checked::new(&config, context, rings.options()).unwrap();
+        consumer.assign(&one(Offset::Beginning)).unwrap();
+        for _ in 0..10 {
             consumer.recv().await.unwrap();
         }
-        let totals = totals(&consumer);
-        assert_eq!((totals.seen, totals.missing), (30, 0));
+        assert_eq!(told(&mut rings.reader())[1..], handed(0..10));
     });
 }
 
@@ -190,28 +265,39 @@ impl CheckedContext for Watching {
 #[test]
 fn the_application_s_own_context_is_called_in_a_group() {
     let cluster = produced(30);
-    let consumer: CheckedConsumer<Watching> = cluster
-        .config(&[
-            ("group.id", "billing"),
-            ("auto.offset.reset", "earliest"),
-            ("auto.commit.interval.ms", "10"),
-        ])
-        .create_with_context(Watching::default())
-        .unwrap();
+    let rings = Rings::new("group");
+    let config = cluster.config(&[
+        ("group.id", "billing"),
+        ("auto.offset.reset", "earliest"),
+        ("auto.commit.interval.ms", "10"),
+    ]);
+    let consumer: CheckedConsumer<Watching> =
+        Checked::new(&config, Watching::default(), rings.options()).unwrap();
+    let mut reader = rings.reader();
     consumer.subscribe(&[TOPIC]).unwrap();
     let mut left = 30;
     until(|| {
         left -= usize::from(consumer.poll(LIMIT).transpose().unwrap().is_some());
         left == 0
     });
-    assert_eq!(totals(&consumer).seen, 30);
+    let mut lines = told(&mut reader);
+    // Twice, if the reader has come after the first.
+    lines.dedup();
+    let generation = lines[0].strip_prefix("generation ").unwrap();
+    for partition in 0..PARTITIONS {
+        let line = format!("assigned {partition} Some({generation}) None false");
+        assert!(lines[1..4].contains(&line), "{lines:?}");
+    }
+    assert_eq!(lines[4..].len(), 30);
     let notes = || consumer.context().0.lock().unwrap().clone();
     until(|| {
         assert!(consumer.poll(Duration::from_millis(100)).is_none());
         notes().iter().any(|note| note == "commit")
     });
     assert_eq!(notes()[..2], ["pre", "post"]);
-    let views = consumer.checker(|checker| checker.report(&Default::default(), false)).unwrap();
-    assert!(views.iter().all(|row| row.view == "billing"), "{views:?}");
-    assert_eq!(views.len(), 1);
+    // Leaving, it gives its partitions back.
+    drop(consumer);
+    let mut lines = told(&mut reader);
+    lines.sort_unstable();
+    assert_eq!(lines, ["released 0", "released 1", "released 2"]);
 }

@@ -9,8 +9,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::settings::KafkaSettings;
+use super::topics::Topics;
 
-/// A connection to the cluster. It has no group: nothing is committed, and no coordinator is asked.
+/// A connection to the cluster. It joins no group, and nothing is committed.
 pub(super) type Client = BaseConsumer<Context>;
 
 /// Properties of librdkafka that the tap's correctness rests on, and those that it has no use for.
@@ -57,6 +58,15 @@ pub enum OpenError {
 
 /// Sets up a connection; whether the broker is there shows later.
 pub(super) fn connect(settings: &KafkaSettings) -> Result<Arc<Client>, OpenError> {
+    open(settings, None)
+}
+
+/// One that may ask what this group has committed. It joins the group no more than any other does.
+pub(super) fn connect_as(settings: &KafkaSettings, group: &str) -> Result<Arc<Client>, OpenError> {
+    open(settings, Some(group))
+}
+
+fn open(settings: &KafkaSettings, group: Option<&str>) -> Result<Arc<Client>, OpenError> {
     let name = settings.name.clone();
     let own = |property: &&String| MANAGED.contains(&property.as_str());
     if let Some(property) = settings.properties.keys().find(own) {
@@ -88,9 +98,45 @@ pub(super) fn connect(settings: &KafkaSettings) -> Result<Arc<Client>, OpenError
         .set("enable.auto.offset.store", "false")
         .set("allow.auto.create.topics", "false")
         .set_log_level(RDKafkaLogLevel::Warning);
+    if let Some(group) = group {
+        config.set("group.id", group);
+    }
     let context = Context { source: name.clone() };
     let client = config.create_with_context(context);
     client.map(Arc::new).map_err(|error| OpenError::Property { name, error })
+}
+
+/// What a look for topics found.
+pub(super) struct Found {
+    /// The topics that are taken, and how many partitions each has.
+    pub(super) partitions: Vec<(Arc<str>, i32)>,
+    /// One of the brokers.
+    pub(super) broker: Option<i32>,
+}
+
+/// Looks for the topics that are taken.
+pub(super) fn partitions(
+    client: &Client,
+    topics: &Topics,
+    timeout: Duration,
+) -> KafkaResult<Found> {
+    let mut found = Found { partitions: Vec::new(), broker: None };
+    let mut look = |topic: Option<&str>| {
+        let metadata = client.fetch_metadata(topic, timeout)?;
+        found.broker = metadata.brokers().first().map(|broker| broker.id()).or(found.broker);
+        for topic in metadata.topics() {
+            let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            if topic.error().is_none() && topics.take(topic.name()) {
+                found.partitions.push((Arc::from(topic.name()), count));
+            }
+        }
+        Ok::<(), KafkaError>(())
+    };
+    match topics.only_names() {
+        Some(names) => names.iter().try_for_each(|name| look(Some(name)))?,
+        None => look(None)?,
+    }
+    Ok(found)
 }
 
 /// Where a partition's log is asked for.

@@ -3,11 +3,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::client::{Client, connect, offsets};
+use super::client::{Client, connect, offsets, partitions};
 use super::describe::{Describe, TopicId};
 use super::orders::{Note, Order, Shared};
 use super::settings::{From, KafkaSettings};
@@ -140,11 +139,12 @@ impl Control {
 
     /// Looks for topics and partitions; false: the broker did not answer.
     fn look(&mut self) -> bool {
-        let looked = self.fetch_partitions().and_then(|found| {
-            let topics: Vec<_> = found.iter().map(|(topic, _)| topic.clone()).collect();
+        let looked = partitions(&self.asker, &self.settings.topics, TIMEOUT).and_then(|found| {
+            self.broker = found.broker.unwrap_or(self.broker);
+            let topics: Vec<_> = found.partitions.iter().map(|(topic, _)| topic.clone()).collect();
             self.look_for_new_ids(&topics)?;
             self.look_for_policies(&topics)?;
-            Ok(found)
+            Ok(found.partitions)
         });
         let found = match looked {
             Ok(found) => found,
@@ -170,26 +170,6 @@ impl Control {
         }
         self.first_look = false;
         true
-    }
-
-    fn fetch_partitions(&mut self) -> KafkaResult<Vec<(Arc<str>, i32)>> {
-        let mut found = Vec::new();
-        let mut look = |topic: Option<&str>| {
-            let metadata = self.asker.fetch_metadata(topic, TIMEOUT)?;
-            self.broker = metadata.brokers().first().map_or(self.broker, |broker| broker.id());
-            for topic in metadata.topics() {
-                let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-                if topic.error().is_none() && self.settings.topics.take(topic.name()) {
-                    found.push((Arc::from(topic.name()), count));
-                }
-            }
-            Ok::<(), KafkaError>(())
-        };
-        match self.settings.topics.only_names() {
-            Some(names) => names.iter().try_for_each(|name| look(Some(name)))?,
-            None => look(None)?,
-        }
-        Ok(found)
     }
 
     /// Finds topics that were deleted and made again.

@@ -1,5 +1,8 @@
 //! The Kafka source: a tap on the log that no consumer group knows of.
 //!
+//! A group that is watched is asked for its commits by a thread of its own, which looks at it from
+//! outside.
+//!
 //! A source has one control thread, which finds topics and asks the broker for offsets, and one
 //! [`Tap`](crate::engine::Tap) in every worker of the engine, which reads. They talk in batches of
 //! orders and notes; per message the tap's own thread does everything, with nothing shared. Another
@@ -17,6 +20,7 @@ mod batch;
 mod client;
 mod control;
 mod describe;
+mod groups;
 mod ledger;
 mod lineage;
 mod open;

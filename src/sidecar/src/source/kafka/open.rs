@@ -1,14 +1,18 @@
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 
 use super::batch::Queue;
 use super::client::{OpenError, connect};
 use super::control::Control;
+use super::groups::{Board, Groups};
 use super::ledger::{self, Listening};
 use super::orders::Shared;
 use super::settings::KafkaSettings;
 use super::tap::{Streams, Tap};
-use crate::engine::{self, EngineSettings, Opened};
+use crate::engine::{self, EngineSettings, Opened, Source, SourceStatus};
+use crate::groups::GroupRow;
+use crate::members::Outside;
 
 /// Opens a source for this engine. It does not wait for the broker: a source that cannot reach its
 /// own says so in its status, and keeps trying.
@@ -38,12 +42,60 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
             None => Box::new(tap),
         });
     }
+    let groups = watch_groups(&settings, engine.outside.clone())?;
     let name = settings.name.clone();
     let control =
         Control::new(reader, asker, settings, engine.clone(), shared.clone(), noted, orders);
-    thread::Builder::new()
-        .name("lacuna-kafka".to_owned())
-        .spawn(move || control.run())
-        .map_err(|error| OpenError::Thread { name, error })?;
-    Ok(Opened { source: Box::new(shared), taps })
+    spawn("lacuna-kafka", &name, move || control.run())?;
+    Ok(Opened { source: Box::new(Kafka { shared, groups }), taps })
+}
+
+/// The source, as those see it who ask.
+#[derive(Debug)]
+struct Kafka {
+    shared: Arc<Shared>,
+    groups: Option<Watching>,
+}
+
+/// Groups are watched as long as this is held.
+#[derive(Debug)]
+struct Watching {
+    board: Board,
+    _interest: Sender<()>,
+}
+
+impl Source for Kafka {
+    fn status(&self) -> SourceStatus {
+        self.shared.status()
+    }
+
+    fn groups(&self) -> Vec<GroupRow> {
+        let board = self.groups.as_ref().map(|watching| &watching.board);
+        board.map_or_else(Vec::new, |board| {
+            board.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        })
+    }
+}
+
+fn watch_groups(
+    settings: &KafkaSettings,
+    outside: Arc<Outside>,
+) -> Result<Option<Watching>, OpenError> {
+    if settings.groups.is_empty() {
+        return Ok(None);
+    }
+    let groups = Groups::connect(settings, outside)?;
+    let board = groups.board();
+    let (interest, interested) = mpsc::channel();
+    spawn("lacuna-groups", &settings.name, move || groups.run(&interested))?;
+    Ok(Some(Watching { board, _interest: interest }))
+}
+
+fn spawn(
+    thread: &str,
+    source: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), OpenError> {
+    let spawned = thread::Builder::new().name(thread.to_owned()).spawn(work);
+    spawned.map(drop).map_err(|error| OpenError::Thread { name: source.to_owned(), error })
 }

@@ -22,6 +22,10 @@ pub struct KafkaSettings {
     pub ledger: Option<String>,
     /// How often topics and partitions are looked for, at least: a short grace asks for more.
     pub metadata_interval: Duration,
+    /// Consumer groups whose commits are looked at.
+    pub groups: Vec<String>,
+    /// How often.
+    pub group_interval: Duration,
     /// librdkafka's own properties, but for those in [`super::MANAGED`].
     pub properties: BTreeMap<String, String>,
 }
@@ -33,6 +37,9 @@ impl KafkaSettings {
 
     /// The ledger's topic, unless configured.
     pub const LEDGER: &str = "lacuna.ledger";
+    /// How often groups are looked at, unless configured: what retention takes is announced by
+    /// nobody, and a look is three requests a group.
+    pub const GROUP_INTERVAL: Duration = Duration::from_secs(5);
 
     /// These topics of these brokers, from now on, and all else at its default.
     #[must_use]
@@ -45,6 +52,8 @@ impl KafkaSettings {
             stream_prefix: String::new(),
             ledger: Some(Self::LEDGER.to_owned()),
             metadata_interval: Self::METADATA_INTERVAL,
+            groups: Vec::new(),
+            group_interval: Self::GROUP_INTERVAL,
             properties: BTreeMap::new(),
         }
     }

@@ -1,0 +1,397 @@
+//! Who has which partition, and what that makes of what members tell.
+//!
+//! Whether a jump between two members' messages is a loss depends on whether anything can have
+//! happened in between that nobody told. Nothing can, if the one told all that it was handed until
+//! the other one had the partition, and nobody else had it meanwhile. A partition is given away
+//! once in each generation of the group. So the next generation after the one's last is the other's,
+//! or the same (a static member that came back), or there was one in between in which the group was
+//! seen without any member. Else the jump is a pause.
+
+use std::collections::HashMap;
+
+use lacuna_core::Watch;
+use lacuna_core::verdict::Cause;
+
+use super::outside::{Outside, Taken};
+use crate::record::{Event, Message, Place};
+
+/// What a partition's members tell, in order.
+pub type Told = Vec<(Place<'static>, Vec<Event<'static>>)>;
+
+/// Something that says who has what; told in one order over all rings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The member has this partition.
+    Assigned {
+        /// What it calls it.
+        slot: u32,
+        /// The stream.
+        stream: String,
+        /// The partition.
+        partition: String,
+        /// The group's generation, where the group has given it.
+        generation: Option<u64>,
+        /// Where it begins, if that is known.
+        position: Option<u64>,
+        /// It had it before.
+        resumed: bool,
+    },
+    /// It has it no more, and has told all.
+    Released {
+        /// Which.
+        slot: u32,
+    },
+    /// It is in this generation of the group.
+    Generation(u64),
+}
+
+/// The partitions of all groups.
+#[derive(Debug, Default)]
+pub struct Seats {
+    seats: Vec<(Place<'static>, Seat)>,
+    by_place: HashMap<Place<'static>, usize>,
+    members: HashMap<u64, Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    view: String,
+    committed: bool,
+    generation: Option<u64>,
+    /// Its numbers' seats.
+    slots: HashMap<u32, usize>,
+}
+
+/// A partition in a group.
+#[derive(Debug)]
+struct Seat {
+    member: u64,
+    /// The last generation in which that member is known to have had it.
+    generation: Option<u64>,
+    /// When it was, by [`lacuna_ring::order`].
+    order: u64,
+    released: bool,
+    /// All that it was handed was told.
+    whole: bool,
+    /// The last position that it was handed.
+    last: Option<u64>,
+}
+
+impl Seats {
+    /// A member tells from now on.
+    pub fn join(&mut self, member: u64, view: &str, committed: bool) {
+        let view = view.to_owned();
+        let (generation, slots) = (None, HashMap::new());
+        self.members.insert(member, Member { view, committed, generation, slots });
+    }
+
+    /// A member has told all that it ever will; `whole`: and that is all that it was handed.
+    pub fn leave(&mut self, member: u64, whole: bool) {
+        if !whole {
+            self.fall_behind(member);
+        }
+        self.members.remove(&member);
+    }
+
+    /// There is something that a member has not told.
+    pub fn fall_behind(&mut self, member: u64) {
+        self.held(member).for_each(|(_, seat)| seat.whole = false);
+    }
+
+    /// What a member missed to tell is lost; it goes on from here.
+    pub fn lost(&mut self, member: u64, told: &mut Told) {
+        let committed = self.members.get(&member).is_some_and(|member| member.committed);
+        for (place, seat) in self.held(member) {
+            seat.last = None;
+            push(told, place, Event::Watch(Watch { committed, ..Watch::default() }));
+        }
+    }
+
+    /// The application goes on elsewhere by itself: what it passes over is no loss.
+    pub fn moved(&mut self, member: u64, slot: u32, position: Option<u64>, told: &mut Told) {
+        let committed = self.members.get(&member).is_some_and(|member| member.committed);
+        let Some((place, seat)) = self.seat(member, slot) else { return };
+        if seat.member == member {
+            seat.last = None;
+        }
+        push(told, place, Event::Watch(Watch { position, committed, ..Watch::default() }));
+    }
+
+    /// A member was handed a message.
+    pub fn handed(&mut self, member: u64, slot: u32, message: Message<'static>, told: &mut Told) {
+        // A slot whose name was told to a reader before this one is told again soon.
+        let Some((place, seat)) = self.seat(member, slot) else { return };
+        if seat.member == member {
+            seat.last = message.position;
+        }
+        push(told, place, Event::Message(message));
+    }
+
+    /// A log ended here when it was asked. A group whose member was handed the last message has
+    /// come to that end.
+    pub fn ended(&mut self, stream: &str, partition: &str, end: u64, at: u64, told: &mut Told) {
+        for (place, seat) in &self.seats {
+            let here = place.stream == stream && place.partition == partition;
+            if here && seat.last.is_some_and(|last| last + 1 >= end) {
+                push(told, place, Event::End { position: Some(end), at });
+            }
+        }
+    }
+
+    /// Retention took positions that the group had not committed: if it was not handed them, that
+    /// is why.
+    pub fn taken(&self, taken: &Taken, told: &mut Told) {
+        let Taken { group, stream, partition, first, last, at } = taken;
+        for (place, _) in &self.seats {
+            if place.view == *group && place.stream == *stream && place.partition == *partition {
+                let (first, last, cause) = (*first, *last, Cause::Retention);
+                push(told, place, Event::Absent { first, last, cause, at: *at });
+            }
+        }
+    }
+
+    /// A member says who has what.
+    pub fn control(
+        &mut self,
+        member: u64,
+        control: Control,
+        order: u64,
+        outside: &Outside,
+        told: &mut Told,
+    ) {
+        match control {
+            Control::Generation(generation) => {
+                if let Some(member) = self.members.get_mut(&member) {
+                    member.generation = Some(generation);
+                }
+                for (_, seat) in self.held(member) {
+                    (seat.generation, seat.order) = (Some(generation), order);
+                }
+            }
+            Control::Released { slot } => {
+                if let Some((_, seat)) = self.seat(member, slot)
+                    && seat.member == member
+                {
+                    (seat.released, seat.order) = (true, order);
+                }
+            }
+            Control::Assigned { slot, stream, partition, generation, position, resumed } => {
+                let Some(own) = self.members.get_mut(&member) else { return };
+                let place = Place {
+                    view: own.view.clone().into(),
+                    stream: stream.into(),
+                    partition: partition.into(),
+                };
+                let committed = own.committed;
+                let known = self.by_place.get(&place).copied();
+                own.slots.insert(slot, known.unwrap_or(self.seats.len()));
+                let seat = known.map(|known| &self.seats[known].1);
+                let goes_on = resumed && seat.is_some_and(|seat| seat.member == member);
+                let handover = seat.is_some_and(|seat| {
+                    let after = |gap| match (seat.generation, generation) {
+                        (Some(last), Some(now)) => now.checked_sub(last) == Some(gap),
+                        _ => false,
+                    };
+                    let alone = || outside.was_deserted(&place.view, seat.order, order);
+                    seat.whole && !resumed && (after(0) || after(1) || (after(2) && alone()))
+                });
+                // Only where its first message is at position 0 has the beginning been seen.
+                let from_start = seat.is_none() && !resumed;
+                if !goes_on {
+                    let watch =
+                        Watch { from_start, position, committed, handover, ..Watch::default() };
+                    push(told, &place, Event::Watch(watch));
+                }
+                let seat =
+                    Seat { member, generation, order, released: false, whole: true, last: None };
+                match known {
+                    Some(known) => self.seats[known].1 = seat,
+                    None => {
+                        self.by_place.insert(place.clone(), self.seats.len());
+                        self.seats.push((place, seat));
+                    }
+                }
+            }
+        }
+    }
+
+    fn seat(&mut self, member: u64, slot: u32) -> Option<(&Place<'static>, &mut Seat)> {
+        let seat = *self.members.get(&member)?.slots.get(&slot)?;
+        self.seats.get_mut(seat).map(|(place, seat)| (&*place, seat))
+    }
+
+    fn held(&mut self, member: u64) -> impl Iterator<Item = (&Place<'static>, &mut Seat)> {
+        let held = self.seats.iter_mut().map(|(place, seat)| (&*place, seat));
+        held.filter(move |(_, seat)| seat.member == member && !seat.released)
+    }
+}
+
+fn push(told: &mut Told, place: &Place<'static>, event: Event<'static>) {
+    match told.last_mut() {
+        Some((last, events)) if last == place => events.push(event),
+        _ => told.push((place.clone(), vec![event])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: u64 = 1;
+    const TWO: u64 = 2;
+
+    /// Two members of one group, and what is told of them.
+    struct Group {
+        seats: Seats,
+        outside: Outside,
+        order: u64,
+    }
+
+    impl Group {
+        fn new() -> Self {
+            let mut seats = Seats::default();
+            seats.join(ONE, "billing", false);
+            seats.join(TWO, "billing", false);
+            Self { seats, outside: Outside::default(), order: 0 }
+        }
+
+        fn control(&mut self, member: u64, control: Control) -> Vec<String> {
+            self.order += 10;
+            let mut told = Told::new();
+            self.seats.control(member, control, self.order, &self.outside, &mut told);
+            lines(told)
+        }
+
+        fn given(&mut self, member: u64, generation: impl Into<Option<u64>>) -> Vec<String> {
+            self.assigned(member, generation.into(), false)
+        }
+
+        fn assigned(&mut self, member: u64, generation: Option<u64>, resumed: bool) -> Vec<String> {
+            let (stream, partition) = ("orders".to_owned(), "3".to_owned());
+            let (slot, position) = (0, None);
+            let assigned =
+                Control::Assigned { slot, stream, partition, generation, position, resumed };
+            self.control(member, assigned)
+        }
+
+        fn release(&mut self, member: u64) {
+            assert_eq!(self.control(member, Control::Released { slot: 0 }), [""; 0]);
+        }
+
+        fn handed(&mut self, member: u64, position: u64) -> Vec<String> {
+            let position = Some(position);
+            let message = Message { position, at: 0, time: None, stamp: None, redelivered: None };
+            let mut told = Told::new();
+            self.seats.handed(member, 0, message, &mut told);
+            lines(told)
+        }
+
+        fn ended(&mut self, end: u64) -> Vec<String> {
+            let mut told = Told::new();
+            self.seats.ended("orders", "3", end, 77, &mut told);
+            lines(told)
+        }
+    }
+
+    fn lines(told: Told) -> Vec<String> {
+        let line = |event: &Event<'_>| match event {
+            Event::Watch(Watch { handover: true, .. }) => "handover".to_owned(),
+            Event::Watch(Watch { from_start: true, .. }) => "start".to_owned(),
+            Event::Watch(_) => "watch".to_owned(),
+            Event::Message(message) => format!("message {}", message.position.unwrap_or(0)),
+            Event::End { position, at } => format!("end {} {at}", position.unwrap_or(0)),
+            other @ (Event::Cut { .. } | Event::Absent { .. }) => format!("{other:?}"),
+        };
+        for (place, _) in &told {
+            assert_eq!(
+                (&*place.view, &*place.stream, &*place.partition),
+                ("billing", "orders", "3")
+            );
+        }
+        told.iter().flat_map(|(_, events)| events.iter().map(line)).collect()
+    }
+
+    #[test]
+    fn a_hand_over_is_complete_from_one_generation_to_the_next() {
+        for (last, next, watch) in [
+            (5, Some(5), "handover"),
+            (5, Some(6), "handover"),
+            // Somebody else may have had it in generation 6.
+            (5, Some(7), "watch"),
+            (5, Some(4), "watch"),
+            (5, None, "watch"),
+        ] {
+            let mut group = Group::new();
+            assert_eq!(group.given(ONE, last), ["start"]);
+            group.release(ONE);
+            assert_eq!(group.given(TWO, next), [watch], "{last} to {next:?}");
+        }
+    }
+
+    #[test]
+    fn one_generation_may_have_been_that_of_nobody() {
+        for (asked, answered, watch) in
+            [(21, 29, "handover"), (15, 25, "watch"), (25, 35, "watch"), (1, 9, "watch")]
+        {
+            let mut group = Group::new();
+            group.given(ONE, 5);
+            group.release(ONE);
+            group.outside.deserted("billing", asked, answered);
+            assert_eq!(group.given(TWO, 7), [watch], "{asked} to {answered}");
+        }
+    }
+
+    #[test]
+    fn who_keeps_a_partition_has_it_in_every_generation() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        assert_eq!(group.control(ONE, Control::Generation(6)), [""; 0]);
+        // It was killed: nothing was released.
+        group.seats.leave(ONE, true);
+        assert_eq!(group.given(TWO, 7), ["handover"]);
+    }
+
+    #[test]
+    fn who_has_not_told_all_hands_nothing_over() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        group.seats.leave(ONE, false);
+        assert_eq!(group.given(TWO, 6), ["watch"]);
+        // What was lost is a pause; what comes after that is told again.
+        let mut told = Told::new();
+        group.seats.fall_behind(TWO);
+        group.seats.lost(TWO, &mut told);
+        assert_eq!(lines(told), ["watch"]);
+        assert_eq!(group.assigned(TWO, Some(6), true), [""; 0]);
+        group.release(TWO);
+        assert_eq!(group.given(ONE, 7), [""; 0], "it has left for good");
+        group.seats.join(ONE, "billing", false);
+        assert_eq!(group.given(ONE, 7), ["handover"]);
+    }
+
+    #[test]
+    fn a_late_word_of_a_former_member_is_heard_and_gives_it_nothing() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        group.given(TWO, 6);
+        assert_eq!(group.handed(ONE, 9), ["message 9"]);
+        assert_eq!(group.control(ONE, Control::Generation(6)), [""; 0]);
+        group.release(ONE);
+        group.release(TWO);
+        assert_eq!(group.given(ONE, 7), ["handover"]);
+    }
+
+    #[test]
+    fn a_group_is_at_the_end_when_it_was_handed_the_last_message() {
+        let mut group = Group::new();
+        group.given(ONE, 5);
+        assert_eq!(group.ended(0), [""; 0]);
+        group.handed(ONE, 8);
+        assert_eq!(group.ended(10), [""; 0]);
+        group.handed(ONE, 9);
+        assert_eq!(group.ended(10), ["end 10 77"]);
+        // The next one begins somewhere else.
+        group.given(TWO, 6);
+        assert_eq!(group.ended(10), [""; 0]);
+    }
+}
