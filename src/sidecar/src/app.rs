@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::cli::RunArgs;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, SourceSettings};
 use crate::engine::{Engine, EngineSettings, Stopped, Switch};
 use crate::exit::Exit;
 use crate::http::{Api, router};
 use crate::log;
 use crate::members::{self, RingsError};
-use crate::source::kafka::{self, OpenError};
+use crate::source::{kafka, rabbitmq};
 
 /// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
 const HTTP_THREADS: usize = 2;
@@ -34,9 +34,12 @@ pub enum RunError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A source cannot be set up as it is configured.
+    /// A Kafka source cannot be set up as it is configured.
     #[error(transparent)]
-    Source(#[from] OpenError),
+    Kafka(#[from] kafka::OpenError),
+    /// A RabbitMQ source cannot be set up.
+    #[error(transparent)]
+    RabbitMq(#[from] rabbitmq::OpenError),
     /// The members' directory is of no use.
     #[error(transparent)]
     Rings(#[from] RingsError),
@@ -61,10 +64,12 @@ impl RunError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Source(_) => Exit::Usage,
-            Self::Listen { .. } | Self::Rings(_) | Self::System(_) | Self::Stopped(_) => {
-                Exit::Failed
-            }
+            Self::Config(_) | Self::Kafka(_) => Exit::Usage,
+            Self::Listen { .. }
+            | Self::Rings(_)
+            | Self::System(_)
+            | Self::Stopped(_)
+            | Self::RabbitMq(_) => Exit::Failed,
         }
     }
 }
@@ -153,8 +158,11 @@ fn start(config: &Config, settings: &EngineSettings) -> Result<Engine, RunError>
     }
     let mut opened = Vec::with_capacity(config.sources.len());
     for source in &config.sources {
-        tracing::info!(source = source.name, brokers = source.brokers, "reading");
-        opened.push(kafka::open(source.clone(), settings)?);
+        tracing::info!(source = source.name(), address = source.address(), "reading");
+        opened.push(match source.clone() {
+            SourceSettings::Kafka(kafka) => kafka::open(kafka, settings)?,
+            SourceSettings::RabbitMq(rabbitmq) => rabbitmq::open(rabbitmq, settings)?,
+        });
     }
     Ok(Engine::start(settings, opened)?)
 }

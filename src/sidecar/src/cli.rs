@@ -85,6 +85,8 @@ pub struct Overrides {
 pub enum RunSource {
     /// Tap topics of Kafka
     Kafka(RunKafkaArgs),
+    /// Tap what a queue of RabbitMQ is bound to
+    Rabbitmq(RunRabbitArgs),
 }
 
 /// `lacuna run kafka`.
@@ -102,6 +104,30 @@ pub struct RunKafkaArgs {
     /// A consumer group whose commits are watched; may be given several times
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
+    /// Overrides of the defaults.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// `lacuna run rabbitmq`.
+#[derive(Args, Debug)]
+pub struct RunRabbitArgs {
+    /// The broker, with credentials and virtual host: amqp://user:password@host:5672/%2f
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// The queue whose messages are watched
+    #[arg(long, value_name = "QUEUE")]
+    pub queue: String,
+    /// Tap with a stream: an outage of the sidecar is read again from where it began
+    #[arg(long, conflicts_with = "firehose")]
+    pub stream: bool,
+    /// Read RabbitMQ's tracer, which sees the default exchange and the deliveries too
+    /// (`rabbitmqctl trace_on` turns it on, at a cost for the whole node)
+    #[arg(long)]
+    pub firehose: bool,
+    /// The management API, which tells the queue's bindings; default: port 15672 of the broker
+    #[arg(long, value_name = "URL")]
+    pub management: Option<String>,
     /// Overrides of the defaults.
     #[command(flatten)]
     pub overrides: Overrides,

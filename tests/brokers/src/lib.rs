@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod process;
 pub mod producer;
 pub mod proxy;
+pub mod rabbitmq;
 pub mod sidecar;
 pub mod truth;
 pub mod verify;

@@ -1,7 +1,8 @@
 //! A TCP proxy that can be cut: an outage that only one client sees.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -17,6 +18,8 @@ pub struct Proxy {
 struct State {
     cut: bool,
     closed: bool,
+    /// What the server says goes nowhere.
+    mute: Arc<AtomicBool>,
     open: Vec<TcpStream>,
 }
 
@@ -53,9 +56,16 @@ impl Proxy {
         }
     }
 
-    /// Lets new connections through.
+    /// Lets new connections through, both ways.
     pub fn mend(&self) {
-        lock(&self.state).cut = false;
+        let mut state = lock(&self.state);
+        state.cut = false;
+        state.mute.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on what clients say is heard, and no answer comes.
+    pub fn mute(&self) {
+        lock(&self.state).mute.store(true, Ordering::Relaxed);
     }
 }
 
@@ -79,14 +89,36 @@ fn forward(client: TcpStream, to: SocketAddr, state: &Mutex<State>) -> io::Resul
         return client.shutdown(Shutdown::Both);
     }
     let server = TcpStream::connect(to)?;
-    for (from, into) in [(&client, &server), (&server, &client)] {
-        let (mut from, mut into) = (from.try_clone()?, into.try_clone()?);
+    for (from, into, mute) in
+        [(&client, &server, None), (&server, &client, Some(Arc::clone(&state.mute)))]
+    {
+        let (mut from, into) = (from.try_clone()?, into.try_clone()?);
         thread::spawn(move || {
-            drop(io::copy(&mut from, &mut into));
+            let mut writer = Writer { into: &into, mute };
+            drop(io::copy(&mut from, &mut writer));
             drop(into.shutdown(Shutdown::Both));
             drop(from.shutdown(Shutdown::Both));
         });
     }
     state.open.extend([client, server]);
     Ok(())
+}
+
+/// Writes on, but for what is muted.
+struct Writer<'a> {
+    into: &'a TcpStream,
+    mute: Option<Arc<AtomicBool>>,
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.mute.as_ref().is_some_and(|mute| mute.load(Ordering::Relaxed)) {
+            return Ok(bytes.len());
+        }
+        self.into.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
 }

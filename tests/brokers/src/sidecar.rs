@@ -74,23 +74,52 @@ impl Sidecar {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
         let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
+        let (grace, listen) = (format!("{GRACE_S}s"), address.to_string());
+        let arguments = ["kafka", "--brokers", brokers, "--topic", topic, "--from", "beginning"];
+        let overrides = ["--grace", grace.as_str(), "--listen", listen.as_str()];
+        let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
+        let variables = [
+            ("LACUNA_SOURCE__KAFKA__LEDGER", ledger),
+            // What retention takes is found soon.
+            ("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms"),
+            ("LACUNA_MEMBERS__RING_DIR", rings.to_str().expect("a path of text")),
+        ];
+        let arguments = [arguments.as_slice(), &overrides, more].concat();
+        let mut sidecar = Self::launch(&arguments, &variables, address, log);
+        sidecar.rings.clone_from(&rings);
+        sidecar.ready();
+        sidecar
+    }
+
+    /// Starts it with these arguments of `run`, which let it listen at `address`.
+    #[must_use]
+    pub fn launch(
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        address: SocketAddr,
+        log: PathBuf,
+    ) -> Self {
         let file = File::create(&log).expect("the run's directory can be written");
         let mut command = Command::new(binary());
-        command.args(["run", "kafka", "--brokers", brokers, "--topic", topic]);
-        command.args(["--from", "beginning", "--grace", &format!("{GRACE_S}s")]);
-        command.env("LACUNA_SOURCE__KAFKA__LEDGER", ledger);
-        command.args(["--listen", &address.to_string()]).args(more).stderr(file);
-        // What retention takes is found soon.
-        command.env("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms");
-        let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
-        command.env("LACUNA_MEMBERS__RING_DIR", &rings);
+        command.arg("run").args(arguments).envs(variables.iter().copied()).stderr(file);
         let process = Process::start("lacuna", &mut command);
-        let sidecar = Self { process, address, log, rings };
-        wait::until("the sidecar is ready", || match sidecar.try_get("/readyz") {
+        Self { process, address, log, rings: PathBuf::new() }
+    }
+
+    /// Waits until it watches.
+    pub fn ready(&self) {
+        wait::until("the sidecar is ready", || match self.try_get("/readyz") {
             Ok((200, _)) => Ok(()),
             other => Err(format!("{other:?}")),
         });
-        sidecar
+    }
+
+    /// Waits until it answers.
+    pub fn answers(&self) {
+        wait::until("the sidecar answers", || match self.try_get("/healthz") {
+            Ok((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
     }
 
     /// Sends a signal.

@@ -1,13 +1,15 @@
 //! The configuration: file, environment, flags, in that order, over the embedded default one.
 
+mod kafka;
 mod layers;
+mod rabbitmq;
 mod sources;
 mod take;
 mod types;
 
+pub use kafka::parse_from;
 pub use layers::{ConfigError, Layers, Mistake, Place};
-pub use sources::parse_from;
-pub use types::{Config, Http, Log, LogFormat, Stream};
+pub use types::{Config, Http, Log, LogFormat, SourceSettings, Stream};
 
 /// The default configuration, which explains every key.
 pub const DEFAULT: &str = include_str!("../../default.toml");

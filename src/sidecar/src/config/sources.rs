@@ -1,187 +1,89 @@
 //! The sources: where messages are read.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use regex::Regex;
-
-use super::layers::{Layers, Place, Value};
-use super::take::Section;
-use crate::cli::KafkaCluster;
-use crate::duration::Millis;
-use crate::source::kafka::{From, KafkaSettings, MANAGED, Topics};
-
-/// The name of the source that flags describe.
-const FROM_FLAGS: &str = "kafka";
-
-/// Reads where a Kafka source begins: `beginning`, `end`, or an RFC 3339 time.
-pub fn parse_from(text: &str) -> Result<From, String> {
-    match text {
-        "beginning" => Ok(From::Beginning),
-        "end" => Ok(From::End),
-        _ => text
-            .parse::<jiff::Timestamp>()
-            .ok()
-            .and_then(|time| u64::try_from(time.as_millisecond()).ok())
-            .map(From::Time)
-            .ok_or_else(|| {
-                format!(
-                    "{text:?} is not beginning, end, or an RFC 3339 time, as in \
-                     2026-01-31T12:00:00Z"
-                )
-            }),
-    }
-}
-
-/// Adds the source that flags describe.
-pub(super) fn flags(
-    layers: &mut Layers,
-    cluster: &KafkaCluster,
-    topics: &[String],
-    from: Option<&str>,
-    groups: &[String],
-) {
-    let (patterns, names): (Vec<_>, Vec<_>) =
-        topics.iter().partition(|topic| topic.starts_with('^'));
-    let mut set = |flag, name: &str, value| {
-        let key = ["source", FROM_FLAGS, name].map(str::to_owned).to_vec();
-        layers.set(key, value, Place::Flag(flag));
-    };
-    set("--brokers", "brokers", Value::Untyped(cluster.brokers.clone()));
-    set("--topic", "topics", Value::List(names.into_iter().cloned().collect()));
-    if !patterns.is_empty() {
-        let patterns = patterns.iter().map(|pattern| pattern.trim_start_matches('^').to_owned());
-        set("--topic", "patterns", Value::List(patterns.collect()));
-    }
-    if !groups.is_empty() {
-        set("--group", "groups", Value::List(groups.to_vec()));
-    }
-    if let Some(from) = from {
-        set("--from", "from", Value::Untyped(from.to_owned()));
-    }
-    for (property, value) in &cluster.properties {
-        let key = ["source", FROM_FLAGS, "properties", property].map(str::to_owned).to_vec();
-        layers.set(key, Value::Untyped(value.clone()), Place::Flag("--property"));
-    }
-}
+use super::layers::Layers;
+use super::types::SourceSettings;
+use super::{kafka, rabbitmq};
+use crate::source::kafka::KafkaSettings;
+use crate::source::rabbitmq::RabbitSettings;
 
 /// Takes all sources; those that are not of good form are left out, with a mistake each.
-pub(super) fn take(layers: &mut Layers) -> Vec<KafkaSettings> {
+pub(super) fn take(layers: &mut Layers) -> Vec<SourceSettings> {
     let mut sources: Vec<Taken> = Vec::new();
     for name in layers.names("source") {
         let mut section = layers.section(&["source", &name]);
-        let place = section.place("topics");
-        let Some(taken) = one(&mut section, &name, &place) else { continue };
+        let first = section.place("kind");
+        section.take_empty();
+        let kind = section.text_with("kind", |kind| match kind {
+            "kafka" => Ok(Kind::Kafka),
+            "rabbitmq" => Ok(Kind::RabbitMq),
+            _ => Err(format!("{kind:?} is no kind of source: kafka and rabbitmq are")),
+        });
+        let (key, place, taken) = match kind.unwrap_or_default() {
+            Kind::Kafka => {
+                let place = section.place_or("topics", &first);
+                let taken = kafka::take(&mut section, &name, &first);
+                ("topics", place, taken.map(|(source, names)| Taken::Kafka { source, names }))
+            }
+            Kind::RabbitMq => {
+                let place = section.place_or("queue", &first);
+                ("queue", place, rabbitmq::take(&mut section, &name, &first).map(Taken::RabbitMq))
+            }
+        };
+        let Some(taken) = taken else { continue };
         if let Some((other, stream)) = sources.iter().find_map(|other| other.shared(&taken)) {
             let what = format!(
                 "stream {stream:?} is read by source {other:?} already: give one of them a \
                  stream_prefix"
             );
-            section.mistake(place, "topics", what);
+            section.mistake(place, key, what);
         }
         sources.push(taken);
     }
-    sources.into_iter().map(|taken| taken.source).collect()
+    sources.into_iter().map(Taken::into_settings).collect()
 }
 
-struct Taken {
-    source: KafkaSettings,
-    names: Vec<String>,
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Kafka,
+    RabbitMq,
+}
+
+enum Taken {
+    Kafka { source: KafkaSettings, names: Vec<String> },
+    RabbitMq(RabbitSettings),
 }
 
 impl Taken {
-    /// A stream that both deliver, as far as names tell; two patterns may still meet in a topic.
+    fn into_settings(self) -> SourceSettings {
+        match self {
+            Self::Kafka { source, .. } => SourceSettings::Kafka(source),
+            Self::RabbitMq(source) => SourceSettings::RabbitMq(source),
+        }
+    }
+
+    /// A stream that both deliver, as far as names tell; two patterns may still meet in a topic,
+    /// two queues in an exchange.
     fn shared(&self, other: &Self) -> Option<(&str, String)> {
-        let stream = self.named_in(&other.source).or_else(|| other.named_in(&self.source))?;
-        Some((&self.source.name, stream))
-    }
-
-    fn named_in(&self, other: &KafkaSettings) -> Option<String> {
-        self.names.iter().map(|topic| self.source.stream(topic)).find(|stream| {
-            stream.strip_prefix(&other.stream_prefix).is_some_and(|topic| other.topics.take(topic))
-        })
-    }
-}
-
-fn one(section: &mut Section<'_>, name: &str, place: &Place) -> Option<Taken> {
-    let missing_brokers = section.place("brokers");
-    section.take_empty();
-    // Each is taken before any is missed, so that all mistakes are told.
-    section.text_with("kind", |kind| match kind {
-        "kafka" => Ok(()),
-        _ => Err(format!("{kind:?} is no kind of source: kafka is")),
-    });
-    let brokers = section.parsed::<String>("brokers").filter(|brokers| !brokers.is_empty());
-    let given = section.has("topics") || section.has("patterns");
-    let names = section.list("topics").unwrap_or_default();
-    let patterns = section.list_with("patterns", pattern).unwrap_or_default();
-    let mut exclude = section.list_with("exclude", pattern).unwrap_or_default();
-    let from = section.text_with("from", parse_from).unwrap_or_default();
-    let stream_prefix = section.parsed::<String>("stream_prefix").unwrap_or_default();
-    let ledger = section.parsed::<String>("ledger").unwrap_or_else(|| KafkaSettings::LEDGER.into());
-    let metadata_interval = section.parsed::<Millis>("metadata_interval");
-    let mut groups = section.list_with("groups", group).unwrap_or_default();
-    groups.sort_unstable();
-    groups.dedup();
-    let group_interval = section.parsed::<Millis>("group_interval");
-    let properties = properties(section);
-
-    if brokers.is_none() {
-        let what = "needs brokers, as in brokers = \"host:9092\"";
-        section.mistake(missing_brokers, "brokers", what);
-    }
-    if names.is_empty() && patterns.is_empty() {
-        if !given {
-            section.mistake(place.clone(), "topics", "needs topics or patterns");
-        }
-        return None;
-    }
-    // The ledger is never a stream that a pattern takes.
-    exclude.push(regex::escape(&ledger));
-    let topics = Topics::new(names.clone(), &patterns, &exclude).ok()?;
-    let metadata_interval = metadata_interval
-        .map_or(KafkaSettings::METADATA_INTERVAL, |Millis(millis)| Duration::from_millis(millis));
-    let group_interval = group_interval
-        .map_or(KafkaSettings::GROUP_INTERVAL, |Millis(millis)| Duration::from_millis(millis));
-    let source = KafkaSettings {
-        from,
-        stream_prefix,
-        ledger: Some(ledger).filter(|topic| topic != "off"),
-        metadata_interval,
-        groups,
-        group_interval,
-        properties,
-        ..KafkaSettings::new(name, &brokers?, topics)
-    };
-    Some(Taken { source, names })
-}
-
-/// Kafka's own rule is that a group has a name.
-fn group(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("a group's name is empty".to_owned()) } else { Ok(text.to_owned()) }
-}
-
-/// Checks a pattern where it stands, so that a mistake names it.
-fn pattern(text: &str) -> Result<String, String> {
-    match Regex::new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            // The lines before the last draw the pattern and point into it.
-            let error = error.to_string();
-            let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            Err(format!("{text:?} is no pattern: {why}"))
+        match (self, other) {
+            (Self::Kafka { source, names }, Self::Kafka { source: other, names: other_names }) => {
+                let stream = named_in(source, names, other);
+                let stream = stream.or_else(|| named_in(other, other_names, source))?;
+                Some((&source.name, stream))
+            }
+            (Self::RabbitMq(source), Self::RabbitMq(other)) => {
+                let stream = source.shared(other)?;
+                Some((&source.name, stream))
+            }
+            (Self::Kafka { .. }, Self::RabbitMq(_)) | (Self::RabbitMq(_), Self::Kafka { .. }) => {
+                None
+            }
         }
     }
 }
 
-fn properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
-    let mut properties = BTreeMap::new();
-    for (property, value, place) in section.texts("properties") {
-        if MANAGED.contains(&property.as_str()) {
-            let what = "the source sets this property itself: remove it";
-            section.mistake(place, &format!("properties.{property}"), what);
-        }
-        properties.insert(property, value);
-    }
-    properties
+fn named_in(source: &KafkaSettings, names: &[String], other: &KafkaSettings) -> Option<String> {
+    names.iter().map(|topic| source.stream(topic)).find(|stream| {
+        stream.strip_prefix(&other.stream_prefix).is_some_and(|topic| other.topics.take(topic))
+    })
 }

@@ -159,6 +159,11 @@ impl Section<'_> {
         here.or_else(first).map_or(Place::Default, |(_, place)| place.clone())
     }
 
+    /// Where a key stands, or else this place.
+    pub(super) fn place_or(&self, name: &str, other: &Place) -> Place {
+        if self.has(name) { self.place(name) } else { other.clone() }
+    }
+
     /// Whether a key is there, good or bad.
     pub(super) fn has(&self, name: &str) -> bool {
         self.layers.values.contains_key(&self.key(name))

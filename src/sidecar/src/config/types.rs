@@ -11,10 +11,11 @@ use lacuna_core::{Limits, Settings, StreamSettings};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::layers::{ConfigError, Layers, Mistake, Place};
-use super::sources;
+use super::{kafka, rabbitmq, sources};
 use crate::cli::{Overrides, RunArgs, RunKafkaArgs, RunSource};
 use crate::duration::Millis;
 use crate::source::kafka::KafkaSettings;
+use crate::source::rabbitmq::RabbitSettings;
 
 /// All that the sidecar is told before it starts.
 #[derive(Clone, Debug)]
@@ -36,7 +37,36 @@ pub struct Config {
     /// Where members of consumer groups put their rings; `None`: nowhere.
     pub ring_dir: Option<PathBuf>,
     /// Where messages are read.
-    pub sources: Vec<KafkaSettings>,
+    pub sources: Vec<SourceSettings>,
+}
+
+/// One connection, of whatever kind.
+#[derive(Clone, Debug)]
+pub enum SourceSettings {
+    /// To a Kafka cluster.
+    Kafka(KafkaSettings),
+    /// To a virtual host of RabbitMQ.
+    RabbitMq(RabbitSettings),
+}
+
+impl SourceSettings {
+    /// The source's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Kafka(kafka) => &kafka.name,
+            Self::RabbitMq(rabbitmq) => &rabbitmq.name,
+        }
+    }
+
+    /// Where it connects, without credentials.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Self::Kafka(kafka) => kafka.brokers.clone(),
+            Self::RabbitMq(rabbitmq) => rabbitmq.address(),
+        }
+    }
 }
 
 /// The HTTP interface.
@@ -108,8 +138,12 @@ impl Config {
         layers.environment(environment);
         match &args.source {
             Some(RunSource::Kafka(RunKafkaArgs { cluster, topics, from, groups, overrides })) => {
-                sources::flags(&mut layers, cluster, topics, from.as_deref(), groups);
+                kafka::flags(&mut layers, cluster, topics, from.as_deref(), groups);
                 override_with(&mut layers, overrides);
+            }
+            Some(RunSource::Rabbitmq(args)) => {
+                rabbitmq::flags(&mut layers, args);
+                override_with(&mut layers, &args.overrides);
             }
             None => override_with(&mut layers, &args.overrides),
         }

@@ -11,6 +11,7 @@ use super::batches::{Batch, Known};
 use super::problem::Problem;
 use super::report::json;
 use super::router::Api;
+use crate::engine::Stopped;
 use crate::record::{Ledger, Line, LineError, Lines};
 
 #[derive(Serialize)]
@@ -34,14 +35,22 @@ pub(super) async fn observations(
         api.engine.observations(lines).await?;
         return json(&Taken { v: 1, taken, repeated: false });
     };
+    // A client that gives up ends its request in the middle; what was begun here must not be.
+    let taking = tokio::spawn(take_once(api, batch, lines));
+    json(&taking.await.map_err(|_| Stopped)??)
+}
+
+/// Takes a batch, unless it was taken before.
+async fn take_once(api: Api, batch: Batch, lines: Vec<Line<'static>>) -> Result<Taken, Problem> {
+    let taken = lines.len();
     // Held until it is taken: the same batch may come twice at the same time.
     let mut batches = api.batches.lock().await;
     match batches.look_up(&batch)? {
-        Known::Taken => json(&Taken { v: 1, taken: 0, repeated: true }),
+        Known::Taken => Ok(Taken { v: 1, taken: 0, repeated: true }),
         Known::New => {
             api.engine.observations(lines).await?;
             batches.note(batch);
-            json(&Taken { v: 1, taken, repeated: false })
+            Ok(Taken { v: 1, taken, repeated: false })
         }
     }
 }

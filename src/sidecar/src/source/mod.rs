@@ -1,3 +1,5 @@
 //! Where observations come from.
 
+mod health;
 pub mod kafka;
+pub mod rabbitmq;

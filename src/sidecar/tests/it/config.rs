@@ -6,8 +6,9 @@ use std::process::Command;
 
 use clap::Parser;
 use lacuna::cli::{Cli, RunArgs};
-use lacuna::config::{Config, ConfigError, DEFAULT, Layers};
-use lacuna::source::kafka::From;
+use lacuna::config::{Config, ConfigError, DEFAULT, Layers, SourceSettings};
+use lacuna::source::kafka::{From, KafkaSettings};
+use lacuna::source::rabbitmq::{RabbitSettings, TapKind};
 use lacuna_core::{Limits, StreamSettings};
 
 fn data(kind: &str) -> Vec<PathBuf> {
@@ -29,6 +30,26 @@ fn layers(path: &Path) -> Layers {
 /// The file's text over the default configuration.
 fn parse(path: &Path) -> Result<Config, ConfigError> {
     Config::parse(layers(path))
+}
+
+fn kafka(config: &Config) -> &KafkaSettings {
+    let mut sources = config.sources.iter();
+    sources
+        .find_map(|source| match source {
+            SourceSettings::Kafka(kafka) => Some(kafka),
+            SourceSettings::RabbitMq(_) => None,
+        })
+        .expect("a source of kind kafka")
+}
+
+fn rabbitmq(config: &Config) -> &RabbitSettings {
+    let mut sources = config.sources.iter();
+    sources
+        .find_map(|source| match source {
+            SourceSettings::RabbitMq(rabbitmq) => Some(rabbitmq),
+            SourceSettings::Kafka(_) => None,
+        })
+        .expect("a source of kind rabbitmq")
 }
 
 #[test]
@@ -75,7 +96,7 @@ fn the_examples_in_the_default_are_keys_that_there_are() {
     let mut layers = Layers::default();
     layers.file("default.toml", &text);
     let config = Config::parse(layers).unwrap();
-    let source = &config.sources[0];
+    let source = kafka(&config);
     assert_eq!((source.name.as_str(), source.from), ("main", From::End));
     assert!(source.topics.take("orders") && source.topics.take("shop.eu"));
     assert!(!source.topics.take("shop.eu.test"));
@@ -85,6 +106,16 @@ fn the_examples_in_the_default_are_keys_that_there_are() {
         (source.group_interval.as_secs(), &*source.groups),
         (5, &["billing".to_owned()][..])
     );
+    let source = rabbitmq(&config);
+    assert_eq!(
+        (source.queue.as_deref(), source.whole.as_slice()),
+        (Some("orders"), &["orders".to_owned()][..])
+    );
+    assert_eq!(
+        (source.max_messages, source.max_bytes),
+        (RabbitSettings::MAX_MESSAGES, RabbitSettings::MAX_BYTES)
+    );
+    assert_eq!((source.expires, source.tap), (RabbitSettings::EXPIRES, TapKind::Queue));
     assert_eq!(config.streams["orders"].settings.aliases, ["orders-primary"]);
     assert_eq!(config.streams["orders"].settings.grace_ms, 30_000);
 }
@@ -109,7 +140,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
     };
     let config = load(&[], &[]);
     assert_eq!((config.default_stream.grace_ms, config.workers), (20_000, 2));
-    assert_eq!(config.sources[0].groups, ["audit", "billing"]);
+    assert_eq!(kafka(&config).groups, ["audit", "billing"]);
     let config = load(&[], &[("LACUNA_CHECKING__GRACE", "30s"), ("LACUNA_ENGINE__WORKERS", "3")]);
     assert_eq!((config.default_stream.grace_ms, config.workers), (30_000, 3));
     let config = load(&["--grace", "40s"], &[("LACUNA_CHECKING__GRACE", "30s")]);
@@ -131,7 +162,7 @@ fn secrets_come_from_the_environment() {
     let mut layers = Layers::embedded();
     layers.environment(environment(&variables));
     let config = Config::parse(layers).unwrap();
-    let source = &config.sources[0];
+    let source = kafka(&config);
     assert!(source.topics.take("orders") && source.topics.take("bills"));
     assert_eq!(source.properties["sasl.password"], "s3cret");
 }
@@ -179,7 +210,7 @@ fn a_source_of_flags() {
         "127.0.0.1:0",
     ];
     let config = Config::load(&args(&line), []).unwrap();
-    let source = &config.sources[0];
+    let source = kafka(&config);
     assert_eq!((source.name.as_str(), source.brokers.as_str()), ("kafka", "a:1,b:2"));
     assert_eq!(source.groups, ["billing"]);
     assert!(source.topics.take("orders") && source.topics.take("shop-1"));
@@ -187,6 +218,18 @@ fn a_source_of_flags() {
     assert_eq!(source.from, From::Time(1_769_860_800_000));
     assert_eq!(source.properties["security.protocol"], "SSL");
     assert_eq!(config.http.listen.port(), 0);
+}
+
+#[test]
+fn a_rabbitmq_source_of_flags() {
+    let line =
+        ["rabbitmq", "--url", "amqp://u:s3cret@host:5673/%2f", "--queue", "orders", "--stream"];
+    let config = Config::load(&args(&line), []).unwrap();
+    let source = rabbitmq(&config);
+    assert_eq!((source.name.as_str(), source.queue.as_deref()), ("rabbitmq", Some("orders")));
+    assert_eq!((source.tap, source.tap_queue.as_str()), (TapKind::Stream, "lacuna.tap.orders"));
+    assert_eq!((source.uri.vhost.as_str(), source.uri.authority.port), ("/", 5673));
+    assert_eq!(source.address(), "amqp://host:5673/%2F");
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Control {
             while let Some(event) = client.poll(Duration::ZERO) {
                 let Err(error) = event else { continue };
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-                    self.shared.down(&error);
+                    self.shared.health.down(&error);
                 } else {
                     tracing::debug!(source = self.settings.name, %error);
                 }
@@ -149,11 +149,11 @@ impl Control {
         let found = match looked {
             Ok(found) => found,
             Err(error) => {
-                self.shared.down(&error);
+                self.shared.health.down(&error);
                 return false;
             }
         };
-        self.shared.up();
+        self.shared.health.up();
         let begin = match self.settings.from {
             // What was not there at the first look is watched from its first message.
             _ if !self.first_look => Begin::Beginning,
@@ -271,7 +271,7 @@ impl Control {
             let answers = match offsets(&self.asker, &places, of, TIMEOUT) {
                 Ok(answers) => answers,
                 Err(error) => {
-                    self.shared.down(&error);
+                    self.shared.health.down(&error);
                     HashMap::new()
                 }
             };
@@ -287,7 +287,7 @@ impl Control {
         }
         self.waiting.extend(unknown);
         if !self.first_look && self.waiting.is_empty() {
-            self.shared.with(|state| state.ready = true);
+            self.shared.health.ready();
         }
     }
 
@@ -306,11 +306,11 @@ impl Control {
             numbers.iter().map(|&number| (&*started[number].0, started[number].1)).collect();
         let answers = match offsets(&self.asker, &places, Offset::End, TIMEOUT) {
             Ok(answers) => {
-                self.shared.up();
+                self.shared.health.up();
                 answers
             }
             Err(error) => {
-                self.shared.down(&error);
+                self.shared.health.down(&error);
                 HashMap::new()
             }
         };

@@ -1,8 +1,9 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client::Client;
 use crate::engine::{Source, SourceStatus};
+use crate::source::health::Health;
 
 /// What the control thread tells a tap. A partition's number is the order of its start.
 pub(super) enum Order {
@@ -35,50 +36,15 @@ pub(super) enum Note {
 /// What both sides and those who ask see.
 #[derive(Debug)]
 pub(super) struct Shared {
-    name: String,
-    state: Mutex<State>,
+    pub(super) health: Health,
     /// Of each tap: lag in messages, and partitions.
     pub(super) reading: Vec<(AtomicU64, AtomicUsize)>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct State {
-    up: bool,
-    pub(super) ready: bool,
-    error: Option<String>,
 }
 
 impl Shared {
     pub(super) fn new(name: &str, taps: usize) -> Self {
         let reading = (0..taps).map(|_| Default::default()).collect();
-        Self { name: name.to_owned(), state: Mutex::default(), reading }
-    }
-
-    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn up(&self) {
-        let was = self.with(|state| {
-            state.error = None;
-            std::mem::replace(&mut state.up, true)
-        });
-        if !was {
-            tracing::info!(source = self.name, "reads");
-        }
-    }
-
-    pub(super) fn down(&self, error: &dyn ToString) {
-        let error = error.to_string();
-        let news = self.with(|state| {
-            let known = !state.up && state.error.is_some();
-            state.up = false;
-            state.error = Some(error.clone());
-            !known
-        });
-        if news {
-            tracing::warn!(source = self.name, error, "cannot read, and goes on where it was");
-        }
+        Self { health: Health::new(name, "kafka"), reading }
     }
 }
 
@@ -86,7 +52,6 @@ impl Source for Arc<Shared> {
     fn status(&self) -> SourceStatus {
         let lag = self.reading.iter().map(|(lag, _)| lag.load(Ordering::Relaxed)).sum();
         let partitions = self.reading.iter().map(|(_, n)| n.load(Ordering::Relaxed)).sum();
-        let (up, ready, error) = self.with(|s| (s.up, s.ready, s.error.clone()));
-        SourceStatus { name: self.name.clone(), kind: "kafka", up, ready, lag, partitions, error }
+        self.health.status(lag, partitions)
     }
 }

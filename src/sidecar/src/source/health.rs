@@ -1,0 +1,59 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::engine::SourceStatus;
+
+/// Whether a source can read, told to the log once when that changes.
+#[derive(Debug)]
+pub(super) struct Health {
+    name: String,
+    kind: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    up: bool,
+    ready: bool,
+    error: Option<String>,
+}
+
+impl Health {
+    pub(super) fn new(name: &str, kind: &'static str) -> Self {
+        Self { name: name.to_owned(), kind, state: Mutex::default() }
+    }
+
+    /// It can read.
+    pub(super) fn up(&self) {
+        let mut state = self.state();
+        state.error = None;
+        if !std::mem::replace(&mut state.up, true) {
+            tracing::info!(source = self.name, "reads");
+        }
+    }
+
+    /// It cannot, and why.
+    pub(super) fn down(&self, error: &dyn ToString) {
+        let error = error.to_string();
+        let mut state = self.state();
+        if state.up || state.error.is_none() {
+            tracing::warn!(source = self.name, error, "cannot read, and goes on where it was");
+        }
+        state.up = false;
+        state.error = Some(error);
+    }
+
+    /// It watches what it found first.
+    pub(super) fn ready(&self) {
+        self.state().ready = true;
+    }
+
+    pub(super) fn status(&self, lag: u64, partitions: usize) -> SourceStatus {
+        let State { up, ready, ref error } = *self.state();
+        let (name, kind) = (self.name.clone(), self.kind);
+        SourceStatus { name, kind, up, ready, lag, partitions, error: error.clone() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

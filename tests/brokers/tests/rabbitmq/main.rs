@@ -1,0 +1,14 @@
+//! The proof on a real RabbitMQ: what was injected is what is found, in totals and in ranges.
+//!
+//! Every scenario has exchanges, queues and a sidecar of its own; the broker is shared, one scenario
+//! after the other.
+
+mod clean;
+mod consumers;
+mod dropped;
+mod firehose;
+mod ledger;
+mod moved;
+mod outages;
+mod transactions;
+mod unroutable;
