@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::ledger::{LedgerError, LedgerRecord};
 use crate::retire::Retired;
 use crate::settings::{Settings, StreamSettings};
-use crate::stamp::Stamp;
+use crate::stamp::{self, Stamp};
 use crate::streams::Stream;
 use crate::verdict::{Cause, Verdict};
 use crate::view::Watch;
@@ -153,9 +153,24 @@ impl Checker {
             self.now = self.now.max(Some(at));
         }
         match at.or(self.now) {
-            Some(arrived) => self.book(record, arrived),
+            Some(arrived) => self.book(record.stream, record, arrived),
             None => self.early.push(Early::new(record)),
         }
+        Ok(())
+    }
+
+    /// A record that arrived at `at`, of a lane that is judged in another stream than the record's,
+    /// which has that as an alias: where two clusters have a topic of one name, only who read the
+    /// record knows whose it is. (A mirror is not to be told, since it lags behind.)
+    pub fn ledger_in(
+        &mut self,
+        stream: &str,
+        record: &LedgerRecord<'_>,
+        at: u64,
+    ) -> Result<(), LedgerError> {
+        record.validate()?;
+        self.now = self.now.max(Some(at));
+        self.book(stream, record, at);
         Ok(())
     }
 
@@ -288,19 +303,19 @@ impl Checker {
     pub(crate) fn book_early(&mut self, at: u64) {
         for early in core::mem::take(&mut self.early) {
             let (producer, stream, lane) = &early.text;
-            self.book(&LedgerRecord { producer, stream, lane, ..early.record }, at);
+            self.book(stream, &LedgerRecord { producer, stream, lane, ..early.record }, at);
         }
     }
 
-    fn book(&mut self, record: &LedgerRecord<'_>, arrived: u64) {
-        let stream = self.stream(record.stream);
+    fn book(&mut self, stream: &str, record: &LedgerRecord<'_>, arrived: u64) {
+        let stream = self.stream(stream);
         let Some(cell) = self.cell(stream, record.lane) else {
             return;
         };
         let prefix = cell::prefix(&Stamp {
             producer: record.producer,
             epoch: record.epoch,
-            origin: self.streams[stream].origins[0],
+            origin: stamp::origin(record.stream),
             lane: record.lane,
             seq: 0,
         });

@@ -183,7 +183,9 @@ fn a_producer_killed_with_messages_in_flight() {
     let sidecar = Sidecar::hearing(&kafka, &kafka.brokers(), topic, ledger);
     let address = format!("sidecar=http://{}", sidecar.address());
     let ledger = format!("ledger={ledger}");
-    let mut more = vec![address.as_str(), &ledger, "set.max.in.flight=1", "set.linger.ms=0"];
+    let mut more = vec![address.as_str(), &ledger, "set.max.in.flight=1"];
+    // One request is under way at a time, and it cannot hold all that is sent while nobody answers.
+    more.push("set.batch.num.messages=10");
     more.extend(ONE_LANE);
     let mut orders = Producer::start(&kafka, topic, "orders", 0, &more);
     orders.send(300);

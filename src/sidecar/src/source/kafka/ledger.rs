@@ -57,12 +57,14 @@ pub(super) enum Said {
 pub(super) struct Listening {
     tap: Tap,
     said: Receiver<Said>,
+    /// Stands before the name of a topic to make the stream's.
+    prefix: String,
     read_to: u64,
 }
 
 impl Listening {
-    pub(super) fn new(tap: Tap, said: Receiver<Said>) -> Self {
-        Self { tap, said, read_to: 0 }
+    pub(super) fn new(tap: Tap, said: Receiver<Said>, prefix: String) -> Self {
+        Self { tap, said, prefix, read_to: 0 }
     }
 }
 
@@ -74,8 +76,10 @@ impl engine::Tap for Listening {
             Ok(Said::Records(records)) => {
                 let now = clock::now_ms();
                 for record in &*records {
+                    let record = record.record();
+                    let stream = format!("{}{}", self.prefix, record.stream);
                     // Parsing has validated it.
-                    let taken = checker.ledger(&record.record(), Some(now));
+                    let taken = checker.ledger_in(&stream, &record, now);
                     debug_assert!(taken.is_ok(), "a ledger that was parsed is of good form");
                 }
             }
@@ -101,10 +105,7 @@ pub(super) fn listen(
     asker: &Arc<Client>,
     workers: usize,
 ) -> Result<Vec<Receiver<Said>>, OpenError> {
-    // The core does not know yet which of several clusters' streams of one name a record means.
-    let Some(topic) = settings.ledger.clone().filter(|_| settings.stream_prefix.is_empty()) else {
-        return Ok(Vec::new());
-    };
+    let Some(topic) = settings.ledger.clone() else { return Ok(Vec::new()) };
     let (told, heard) = (0..workers).map(|_| sync_channel(WAITING)).unzip();
     let begin = match settings.from {
         From::Beginning => Offset::Beginning,

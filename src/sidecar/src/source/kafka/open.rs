@@ -38,7 +38,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         let (shared, streams) = (shared.clone(), streams.clone());
         let tap = Tap::new(index, queue, ordered, notes, shared, streams);
         taps.push(match heard.next() {
-            Some(said) => Box::new(Listening::new(tap, said)),
+            Some(said) => Box::new(Listening::new(tap, said, settings.stream_prefix.clone())),
             None => Box::new(tap),
         });
     }
