@@ -1,9 +1,11 @@
 //! Groups whose members come, go and crash, and tell what they were handed.
 
+use std::time::Duration;
+
 use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::consumer::{Member, group};
 use lacuna_brokers::producer::Producer;
-use lacuna_brokers::sidecar::{Sidecar, counts};
+use lacuna_brokers::sidecar::{GRACE_S, Sidecar, counts};
 use lacuna_brokers::truth::Truth;
 use lacuna_brokers::{verify, wait};
 
@@ -48,6 +50,26 @@ fn a_group_that_is_set_forwards_never_gets_what_was_between() {
     let report = sidecar.report(&group(topic), topic);
     assert_eq!(counts(&report["streams"][0])["lost.consume"], 900);
     sidecar.stop(1);
+}
+
+#[test]
+fn a_slow_group_is_handed_reordered_messages() {
+    let kafka = Kafka::take();
+    let topic = "group-slow";
+    let (sidecar, mut orders) = begin(&kafka, topic);
+    // The log was read long ago when the group comes, and what is out of order there is so here.
+    wait::throughout(Duration::from_secs(2 * GRACE_S), || ());
+    let mut member = Member::join(&kafka, topic, "member", Some(&sidecar), &[]);
+    Member::all_handed(&mut [&mut member], 3_000);
+    orders.send(3_000);
+    orders.wait();
+    Member::all_handed(&mut [&mut member], 6_000);
+    let truth = Truth::of(&kafka, topic);
+    truth.holds_all_of(&[orders.file()]);
+    assert!(truth.reordered() > 0, "four threads send out of order");
+    verify::found_is_true(&sidecar, topic, &truth);
+    group_is_true(&kafka, &sidecar, topic, &truth, &[member.file()]);
+    sidecar.stop(0);
 }
 
 #[test]
