@@ -1,8 +1,8 @@
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use lapin::options::BasicAckOptions;
 use lapin::types::{AMQPValue, LongString};
 use lapin::{Channel, Connection, Consumer};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::asking::done;
 use super::bindings::{Binding, Kind};
-use super::client::{self, Begin, PREFETCH, ReadError, within};
+use super::client::{self, Begin, ReadError, within};
 use super::ledger::Ledger;
-use super::management::{AskError, Management};
+use super::management::Management;
 use super::marker::Marker;
 use super::message::{Message, Seen};
+use super::orders::{Entry, Note, Order, Shared};
 use super::places::{Place, Places};
+use super::progress::Progress;
 use super::settings::{RabbitSettings, TapKind};
 use crate::clock;
-use crate::engine::{EngineSettings, Source, SourceStatus};
-use crate::record;
-use crate::source::health::Health;
+use crate::engine::EngineSettings;
 
 /// Pause between tries while the broker is away.
 const RETRY: Duration = Duration::from_millis(500);
@@ -36,129 +36,26 @@ const BINDINGS_EVERY: Duration = Duration::from_secs(5);
 const BATCH: usize = 500;
 /// Pause while a worker has as many batches as may wait.
 const FULL: Duration = Duration::from_millis(1);
-/// The broker counts a queue's messages every 5 s by default: an answer that was given this long
-/// after the question is of a count that was taken after it.
-const COUNTED_AFTER: Duration = Duration::from_secs(6);
-/// How often a busy queue is asked for again, and how many times before the question is dropped.
-const BUSY: (Duration, usize) = (Duration::from_secs(1), 60);
-
-/// What the control thread tells a tap.
-#[derive(Clone, Debug)]
-pub(super) enum Order {
-    /// Another stream; its number is the order of these.
-    Place(Place),
-    /// Messages, in the order in which they were read.
-    Messages(Vec<Entry>),
-    /// All that was routed before `asked` has been read; so many messages are all that were.
-    End { asked: u64, read: u64 },
-    /// The business queue has held nothing of what was there when it was asked.
-    GroupEnd { asked: u64 },
-    /// Something was not read.
-    Missed,
-    /// The broker was away; all was read that was routed meanwhile.
-    Back,
-    /// Producers said this.
-    Ledger(Arc<Vec<record::Ledger>>),
-    /// All that producers had said at this time, ms since the Unix epoch, has been told.
-    LedgerRead(u64),
-}
-
-/// A message for a checker.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) number: u32,
-    pub(super) position: u64,
-    pub(super) stamp: Option<LongString>,
-    pub(super) redelivered: Option<bool>,
-    pub(super) time: Option<u64>,
-}
-
-/// What a tap tells the control thread.
-#[derive(Debug)]
-pub(super) enum Note {
-    /// Something waits to be judged at an end.
-    Ask,
-    /// A group of the business queue's name waits for its end.
-    AskGroup,
-    /// A ledger speaks of these streams, and nobody looks at them.
-    Unwatched(Vec<String>),
-}
-
-/// What both sides and those who ask see.
-#[derive(Debug)]
-pub(super) struct Shared {
-    health: Health,
-    lag: AtomicU64,
-    places: AtomicUsize,
-}
-
-impl Shared {
-    pub(super) fn new(name: &str) -> Self {
-        let health = Health::new(name, "rabbitmq");
-        Self { health, lag: AtomicU64::new(0), places: AtomicUsize::new(0) }
-    }
-}
-
-impl Source for Arc<Shared> {
-    fn status(&self) -> SourceStatus {
-        let lag = self.lag.load(Ordering::Relaxed);
-        self.health.status(lag, self.places.load(Ordering::Relaxed))
-    }
-}
-
 /// The thread that talks to the broker.
 pub(super) struct Control {
-    settings: RabbitSettings,
-    management: Management,
+    pub(super) settings: RabbitSettings,
+    pub(super) management: Management,
     shared: Arc<Shared>,
     notes: UnboundedReceiver<Note>,
     orders: Vec<SyncSender<Order>>,
     /// Of each tap: what it will be told next.
     outbox: Vec<VecDeque<Order>>,
-    places: Places,
-    bindings: Vec<Binding>,
-    kinds: HashMap<String, Kind>,
+    pub(super) places: Places,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) kinds: HashMap<String, Kind>,
     /// Since when all that the bindings take is read; `None` before the first connection.
-    since: Option<u64>,
+    pub(super) since: Option<u64>,
     /// Messages that were read.
     read: u64,
     progress: Progress,
     /// The marker that is under way.
     marker: Option<Marker>,
     ledger: Ledger,
-}
-
-/// How far the tap's queue was read, to go on there after an outage.
-#[derive(Debug)]
-struct Progress {
-    hasher: RandomState,
-    /// Of a stream: the offset of the last message.
-    offset: Option<u64>,
-    /// Of a queue: the last messages, as many as the broker may send again.
-    handed: VecDeque<u64>,
-    /// After an outage: from where in these it does.
-    again: Option<usize>,
-}
-
-impl Progress {
-    /// Whether this message was read before the outage. A queue gives back what was not
-    /// acknowledged, in its old order and before all else.
-    fn is_again(&mut self, message: u64, redelivered: bool) -> bool {
-        let Some(from) = self.again.filter(|_| redelivered) else {
-            self.again = None;
-            return false;
-        };
-        let found = self.handed.range(from..).position(|&handed| handed == message);
-        self.again = found.map(|found| from + found + 1);
-        found.is_some()
-    }
-
-    fn hand(&mut self, message: u64) {
-        if self.handed.len() == usize::from(PREFETCH) {
-            self.handed.pop_front();
-        }
-        self.handed.push_back(message);
-    }
 }
 
 /// The taps are gone, and with them who would read.
@@ -201,12 +98,7 @@ impl Control {
             kinds: HashMap::new(),
             since: None,
             read: 0,
-            progress: Progress {
-                hasher: RandomState::new(),
-                offset: None,
-                handed: VecDeque::new(),
-                again: None,
-            },
+            progress: Progress::default(),
             marker: None,
             ledger: Ledger::default(),
         }
@@ -448,7 +340,7 @@ impl Control {
         }
     }
 
-    fn add_place(&mut self, seen: Seen, stream: String, partial: bool) -> (usize, u32) {
+    pub(super) fn add_place(&mut self, seen: Seen, stream: String, partial: bool) -> (usize, u32) {
         let (tap, number) = self.places.add(seen, &stream);
         self.shared.places.fetch_add(1, Ordering::Relaxed);
         let since = self.since.unwrap_or_else(clock::now_ms);
@@ -456,7 +348,7 @@ impl Control {
         (tap, number)
     }
 
-    fn miss(&mut self, why: &str) {
+    pub(super) fn miss(&mut self, why: &str) {
         tracing::warn!(source = self.settings.name, "{why}: what was not read is unknown");
         self.since = Some(clock::now_ms());
         self.marker = None;
@@ -476,92 +368,6 @@ impl Control {
             let (asked, read) = (marker.asked, self.read);
             self.tell_all(|| Order::End { asked, read });
         }
-    }
-
-    /// Binds what is new and unbinds what has gone.
-    async fn rebind(&mut self, channel: &Channel, told: Vec<Binding>) -> Result<(), ReadError> {
-        for binding in &told {
-            client::bind(channel, &self.settings, binding).await?;
-        }
-        for gone in self.bindings.iter().filter(|known| !told.contains(known)) {
-            client::unbind(channel, &self.settings, gone).await?;
-        }
-        let news = told.iter().any(|binding| !self.bindings.contains(binding));
-        self.bindings = told;
-        if news && self.since.is_some() {
-            self.miss("the business queue has a new binding");
-        }
-        Ok(())
-    }
-
-    /// `None`: they are not asked for.
-    fn ask_bindings(&self) -> Option<JoinHandle<Result<Vec<Binding>, AskError>>> {
-        let asks = self.settings.tap != TapKind::Firehose && self.settings.bindings.is_empty();
-        let queue = self.settings.queue.clone().filter(|_| asks)?;
-        let management = self.management.clone();
-        Some(spawn_blocking(move || management.bindings(&queue)))
-    }
-
-    async fn asked_bindings(&self) -> Result<Vec<Binding>, ReadError> {
-        let mut asked = self.ask_bindings();
-        Ok(done(&mut asked).await?)
-    }
-
-    /// Asks until the business queue is empty; `None`: it has no name, or is being asked.
-    fn ask_group(&self) -> Option<JoinHandle<Option<u64>>> {
-        let queue = self.settings.queue.clone()?;
-        let management = self.management.clone();
-        let asked = clock::now_ms();
-        Some(tokio::spawn(async move {
-            sleep(COUNTED_AFTER).await;
-            let (pause, times) = BUSY;
-            for _ in 0..times {
-                let (management, queue) = (management.clone(), queue.clone());
-                let told = spawn_blocking(move || management.messages(&queue)).await;
-                if matches!(told, Ok(Ok(Some(0)))) {
-                    return Some(asked);
-                }
-                sleep(pause).await;
-            }
-            None
-        }))
-    }
-
-    /// Watches streams of which a ledger spoke, where a message of them would have been read.
-    async fn watch_named(&mut self, streams: &[String]) {
-        if self.settings.tap == TapKind::Firehose {
-            return;
-        }
-        for stream in streams {
-            let whole = self.settings.sees_whole(stream);
-            let routed = match stream.split_once('/') {
-                Some((exchange, key)) => {
-                    self.settings.sees_whole(exchange) || self.takes(exchange, key).await
-                }
-                None => false,
-            };
-            if (whole || routed) && self.places.find(Seen::Log, stream).is_none() {
-                self.add_place(Seen::Log, stream.clone(), false);
-            }
-        }
-    }
-
-    /// Whether a message of this exchange with this key reaches the tap.
-    async fn takes(&mut self, exchange: &str, key: &str) -> bool {
-        let bound: HashSet<_> = self.bindings.iter().map(|b| b.exchange.as_str()).collect();
-        if !bound.contains(exchange) {
-            return false;
-        }
-        if !self.kinds.contains_key(exchange) {
-            let (management, name) = (self.management.clone(), exchange.to_owned());
-            let Ok(Ok(kind)) = spawn_blocking(move || management.kind(&name)).await else {
-                return false;
-            };
-            self.kinds.insert(exchange.to_owned(), kind);
-        }
-        let kind = self.kinds.get(exchange).copied().unwrap_or(Kind::Other);
-        let own = self.bindings.iter().filter(|binding| binding.exchange == exchange);
-        own.into_iter().any(|binding| kind.passes(&binding.routing_key, key))
     }
 
     async fn measure_lag(&self, connection: &Connection) -> Result<(), ReadError> {
@@ -601,51 +407,5 @@ async fn next(consumer: &mut Option<Consumer>) -> Option<lapin::Result<Delivery>
     match consumer {
         Some(consumer) => consumer.next().await,
         None => future::pending().await,
-    }
-}
-
-/// What a task answers; none: never.
-async fn done<T>(task: &mut Option<JoinHandle<T>>) -> T {
-    loop {
-        if let Some(task) = task
-            && let Ok(answer) = task.await
-        {
-            return answer;
-        }
-        future::pending::<()>().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_queue_gives_back_is_left_out_and_nothing_else() {
-        let mut progress = Progress {
-            hasher: RandomState::new(),
-            offset: None,
-            handed: [1, 2, 3, 3, 4].into(),
-            again: Some(0),
-        };
-        // The broker had heard of 1 and 2 only; 5 was on its way and never read.
-        let again = [(3, true), (3, true), (4, true), (5, true), (6, false), (3, true)];
-        let read = again.map(|(message, redelivered)| progress.is_again(message, redelivered));
-        assert_eq!(read, [true, true, true, false, false, false]);
-        // Not after an outage.
-        assert!(!progress.is_again(4, true));
-    }
-
-    #[test]
-    fn no_more_is_remembered_than_may_come_back() {
-        let mut progress = Progress {
-            hasher: RandomState::new(),
-            offset: None,
-            handed: VecDeque::new(),
-            again: None,
-        };
-        (0..5_000).for_each(|message| progress.hand(message));
-        assert_eq!(progress.handed.len(), usize::from(PREFETCH));
-        assert_eq!(progress.handed.back(), Some(&4_999));
     }
 }

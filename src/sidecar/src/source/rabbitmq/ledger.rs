@@ -8,8 +8,8 @@ use lapin::options::BasicAckOptions;
 use lapin::{Channel, Connection, Consumer};
 
 use super::client::{self, Begin, ReadError, within};
-use super::control::Order;
 use super::marker::Marker;
+use super::orders::Order;
 use super::settings::RabbitSettings;
 use crate::clock;
 use crate::record::{self, Lines};

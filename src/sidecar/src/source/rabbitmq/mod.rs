@@ -16,6 +16,7 @@
 //! An end is a marker: a message that the source puts into its own queue. All that was there
 //! before it has been read when it comes back.
 
+mod asking;
 mod bindings;
 mod client;
 mod control;
@@ -24,7 +25,9 @@ mod management;
 mod marker;
 mod message;
 mod open;
+mod orders;
 mod places;
+mod progress;
 mod settings;
 mod tap;
 

@@ -4,7 +4,8 @@ use std::thread;
 use tokio::runtime;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::control::{Control, Shared};
+use super::control::Control;
+use super::orders::Shared;
 use super::settings::RabbitSettings;
 use super::tap::Tap;
 use crate::engine::{self, EngineSettings, Opened};

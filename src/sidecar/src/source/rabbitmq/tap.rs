@@ -6,8 +6,8 @@ use lacuna_core::report::Filter;
 use lacuna_core::{Checker, Observation, PartitionId, StreamSettings, Watch};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::control::{Entry, Note, Order};
 use super::message::Seen;
+use super::orders::{Entry, Note, Order};
 use super::places::Place;
 use super::settings::RabbitSettings;
 use crate::clock;
