@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use crate::cell::Cell;
+use crate::checker::Checker;
 use crate::context::Context;
 use crate::hole::{Fact, Hole};
 use crate::mutants::{Mutant, broken};
@@ -126,5 +127,33 @@ impl Cell {
         }
         self.views[view].lag = (to < lanes).then_some((at, to));
         to < lanes
+    }
+}
+
+impl Checker {
+    /// Ranges of positions, inclusive, in which the log's view has read records and this group was
+    /// handed none, from the first one that it was handed up to `below`; the first `most` of them.
+    /// None of a group of which nothing is known.
+    #[must_use]
+    pub fn unhanded(
+        &self,
+        group: &str,
+        stream: &str,
+        partition: &str,
+        below: u64,
+        most: usize,
+    ) -> Vec<(u64, u64)> {
+        let found = || {
+            let stream = &self.streams[*self.names.get(stream)? as usize];
+            let cell = &self.cells[*stream.cells.get(partition)? as usize];
+            let view = stream.views.iter().position(|view| view == group)?;
+            let log = cell.log.filter(|&log| log != view)?;
+            let handed = &cell.views[view].positions.observed;
+            let (first, _) = handed.iter().next()?;
+            let stored = &cell.views[log].positions.observed;
+            let stored = stored.pieces(first, below.checked_sub(1)?);
+            Some(stored.flat_map(|range| handed.gaps(range)).take(most).collect())
+        };
+        found().unwrap_or_default()
     }
 }

@@ -88,6 +88,21 @@ impl RangeSet {
         self.pieces(first, last).map(|(a, b)| b - a + 1).sum()
     }
 
+    /// What of this range the set does not have, in order.
+    pub(crate) fn gaps(&self, (first, last): Range) -> impl Iterator<Item = Range> + '_ {
+        let mut at = Some(first);
+        core::iter::from_fn(move || {
+            loop {
+                let from = at.filter(|&at| at <= last)?;
+                let (inside, end) = self.run(from);
+                at = end.checked_add(1);
+                if !inside {
+                    return Some((from, end.min(last)));
+                }
+            }
+        })
+    }
+
     /// The set's ranges inside `first` … `last`, cut to it.
     pub(crate) fn pieces(&self, first: u64, last: u64) -> impl Iterator<Item = Range> + '_ {
         let from = self.ranges.partition_point(|r| r.1 < first);

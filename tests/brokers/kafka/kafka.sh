@@ -21,7 +21,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 home=${KAFKA_HOME:-$here/../../.work/kafka}
 archive=$home/classes.jsa
-jvm=(java -Xms64m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1
+# What the machine itself warns of is no tool's answer.
+jvm=(java -Xlog:disable -Xlog:all=error:stderr -Xms64m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1
   "-Dlog4j2.configurationFile=$here/log4j2.properties")
 on_classes=(-cp "$home/lib/*")
 [ ! -f "$archive" ] || on_classes=("-XX:SharedArchiveFile=$archive" "${on_classes[@]}")
@@ -145,8 +146,8 @@ run() { "${jvm[@]}" -Dkafka.log=ERROR "${on_classes[@]}" "$@"; }
 
 fetch() {
   local wanted
-  # The archive is of one Java only.
-  wanted=$({ cat "$here/pom.xml"; java -version 2>&1; } | sha256sum)
+  # The archive is of one Java and of one place only.
+  wanted=$({ cat "$here/pom.xml"; java -version 2>&1; realpath -m "$home"; } | sha256sum)
   [ "$(cat "$home/fetched" 2>/dev/null)" != "$wanted" ] || return 0
   rm -rf "$home"
   mkdir -p "$home"

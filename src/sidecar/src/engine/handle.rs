@@ -84,6 +84,26 @@ impl Engine {
         Ok(merge::common(self.all(|worker| worker.checker.unwatched_streams()).await?))
     }
 
+    /// Of each partition that is named with a group, a stream and a bound: up to `most` ranges of
+    /// positions below the bound that no member told of, and that the log has.
+    pub async fn unhanded(
+        &self,
+        places: Vec<(String, String, String, u64)>,
+        most: usize,
+    ) -> Result<Vec<Vec<(u64, u64)>>, Stopped> {
+        let found = self.all(move |worker| {
+            let of = |(group, stream, partition, below): &(String, String, String, u64)| {
+                worker.checker.unhanded(group, stream, partition, *below, most)
+            };
+            places.iter().map(of).collect::<Vec<_>>()
+        });
+        // A stream has one worker; the others know nothing of it.
+        let either = |one: Vec<Vec<_>>, other: Vec<_>| {
+            one.into_iter().zip(other).map(|(a, b)| if a.is_empty() { b } else { a }).collect()
+        };
+        Ok(found.await?.into_iter().reduce(either).unwrap_or_default())
+    }
+
     /// Gap rows that `wanted` takes, newest first, at most `limit`, older than `before` (an `age`).
     pub async fn gaps(
         &self,

@@ -11,6 +11,9 @@ use super::report::json;
 use super::router::Api;
 use crate::groups::{Finding, GroupRow, PartitionRow};
 
+/// Ranges of one partition that are shown at most.
+const RANGES: usize = 100;
+
 /// Which are shown; all where nothing is said.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +49,8 @@ struct PartitionJson<'a> {
     lag: Option<u64>,
     /// Positions, since the start.
     retention_lost: u64,
+    /// Ranges that were committed, that the log has, and that no reporting member was handed.
+    committed_unhanded: Vec<(u64, u64)>,
 }
 
 #[derive(Serialize)]
@@ -72,7 +77,13 @@ pub(super) async fn groups(State(api): State<Api>, uri: Uri) -> Result<Response,
         });
         group(row, partitions.collect())
     });
-    json(&Groups { v: 1, groups: shown.collect() })
+    let mut groups: Vec<_> = shown.collect();
+    let places = groups.iter().flat_map(|group| group.partitions.iter().map(|p| p.place(group)));
+    let mut unhanded = api.engine.unhanded(places.collect(), RANGES).await?.into_iter();
+    for partition in groups.iter_mut().flat_map(|group| &mut group.partitions) {
+        partition.committed_unhanded = unhanded.next().unwrap_or_default();
+    }
+    json(&Groups { v: 1, groups })
 }
 
 fn group<'a>(row: &'a GroupRow, partitions: Vec<&'a PartitionRow>) -> GroupJson<'a> {
@@ -84,6 +95,14 @@ fn group<'a>(row: &'a GroupRow, partitions: Vec<&'a PartitionRow>) -> GroupJson<
     let there = partitions.into_iter().filter(|partition| !partition.gone);
     let partitions = there.map(PartitionJson::from).collect();
     GroupJson { group, source, at: *at, error: error.as_deref(), partitions, findings }
+}
+
+impl PartitionJson<'_> {
+    /// The group, the stream, the partition, and up to where it was committed.
+    fn place(&self, group: &GroupJson<'_>) -> (String, String, String, u64) {
+        let committed = self.committed.unwrap_or(0);
+        (group.group.to_owned(), self.stream.to_owned(), self.partition.to_owned(), committed)
+    }
 }
 
 impl<'a> From<&'a PartitionRow> for PartitionJson<'a> {
@@ -106,6 +125,7 @@ impl<'a> From<&'a PartitionRow> for PartitionJson<'a> {
             log_end: *log_end,
             lag: row.lag(),
             retention_lost: *lost,
+            committed_unhanded: Vec::new(),
         }
     }
 }

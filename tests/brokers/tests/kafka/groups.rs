@@ -10,6 +10,7 @@ use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::{Sidecar, counts, partition_row};
 use lacuna_brokers::truth::{Duplicate, Place, Truth, nonzero};
 use lacuna_brokers::{verify, wait};
+use serde_json::{Value, json};
 
 /// How often each message was handed over, as the members' files say.
 pub(super) fn handed(files: &[PathBuf]) -> BTreeMap<Place, u64> {
@@ -103,6 +104,24 @@ pub(super) fn group_is_true(
     assert_eq!(again, wanted.collect(), "what the group was handed again: found, against true");
 }
 
+/// By partition: what was committed and no member was handed.
+fn committed_unhanded(sidecar: &Sidecar, topic: &str) -> BTreeMap<String, Value> {
+    let groups = sidecar.get(&format!("/v1/groups?group={}", group(topic)));
+    let partitions = groups["groups"][0]["partitions"].as_array().expect("they are a list");
+    let row = |row: &Value| {
+        let partition = row["partition"].as_str().expect("it has a name").to_owned();
+        (partition, row["committed_unhanded"].clone())
+    };
+    partitions.iter().map(row).collect()
+}
+
+/// The last `count` positions below what Kafka's tool says is committed.
+fn ahead(kafka: &Kafka, topic: &str, count: u64) -> BTreeMap<String, Value> {
+    let commits = kafka.commits(&group(topic), topic).into_iter();
+    let range = |commit: u64| json!([[commit - count, commit - 1]]);
+    commits.map(|(partition, commit)| (partition.to_string(), range(commit))).collect()
+}
+
 #[test]
 fn handed_over_again_and_skipped() {
     let kafka = Kafka::take();
@@ -134,6 +153,7 @@ fn handed_over_again_and_skipped() {
     orders.send(3_000);
     orders.wait();
     deserted(&kafka, &sidecar, topic);
+    assert_eq!(committed_unhanded(&sidecar, topic), ahead(&kafka, topic, 50));
     let mut third = Member::join(&kafka, topic, "third", Some(&sidecar), &[]);
     Member::all_handed(&mut [&mut third], 3_000 - 3 * 50);
 
