@@ -185,25 +185,23 @@ impl Checker {
         let Some(position) = position else { return };
         let own = &self.cells[cell as usize];
         let held = &own.views[view];
-        if held.is_log
-            && held.positions.observed.contains(position)
-            && own.differs(view, position, None)
-        {
+        let mut again = held.positions.observed.contains(position);
+        if again && held.is_log && own.differs(view, position, None) {
             let at = held.now();
             self.cut_at(cell, view, position, at);
+            again = false;
         }
-        self.read_position(cell, view, position);
+        self.read_position(cell, view, position, again);
     }
 
     #[inline]
-    fn read_position(&mut self, cell: u32, view: usize, position: u64) {
+    fn read_position(&mut self, cell: u32, view: usize, position: u64, again: bool) {
         let held = &mut self.cells[cell as usize].views[view];
         let now = held.now();
-        // Read again, it keeps the time at which it was read first.
-        let first_time = held.is_log && !held.positions.observed.contains(position);
         held.positions.read(position);
         held.positions.bound();
-        if first_time {
+        // Read again, it keeps the time at which it was read first.
+        if held.is_log && !again {
             held.positions.times.note(position, now);
             held.positions.times.bound(self.ctx.steps_each);
         }
@@ -230,7 +228,7 @@ impl Checker {
                 self.cut_at(cell, view, position, at);
                 again = false;
             }
-            self.read_position(cell, view, position);
+            self.read_position(cell, view, position, again);
         }
         let own = &self.cells[cell as usize];
         let read = Reading {
