@@ -26,6 +26,8 @@ pub(crate) struct Cell {
     pub(crate) span: bool,
     /// The stream has lanes `*`, which follow what this partition shows.
     pub(crate) spanned: bool,
+    /// Another checker's partition, of which only lanes `*` are judged here.
+    pub(crate) shadow: bool,
     /// Which of its stream's partitions this is.
     pub(crate) part: usize,
     pub(crate) grace: u64,
@@ -59,6 +61,7 @@ impl Cell {
             label: label.into(),
             span: label == stamp::SPAN,
             spanned: false,
+            shadow: false,
             part,
             grace: settings.grace_ms,
             skew: settings.clock_skew_ms,
@@ -72,6 +75,12 @@ impl Cell {
             views: Vec::new(),
             log: None,
         }
+    }
+
+    pub(crate) fn configure(&mut self, settings: &StreamSettings) {
+        // What is read on knows when the next gap is due.
+        self.flush();
+        (self.grace, self.skew) = (settings.grace_ms, settings.clock_skew_ms);
     }
 
     pub(crate) fn add_view(&mut self, name: &str) {

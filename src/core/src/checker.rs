@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::cell::{self, Cell};
@@ -11,8 +12,10 @@ use crate::retire::Retired;
 use crate::settings::{Settings, StreamSettings};
 use crate::stamp::{self, Stamp};
 use crate::streams::Stream;
+use crate::team::{Named, News, Passed};
 use crate::verdict::{Cause, Verdict};
 use crate::view::Watch;
+use crate::watch::Watching;
 
 /// One partition of one stream in one view; found once, then used for every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +69,11 @@ pub struct Checker {
     /// Where the sweep goes on: a cell, and a lane in it.
     pub(crate) hand: (usize, usize),
     pub(crate) logs: usize,
+    /// What is to be passed on.
+    pub(crate) passed: Vec<Passed>,
+    pub(crate) news: Vec<News>,
+    /// By slot: its names, and the time that was passed on last.
+    pub(crate) told: Vec<(Option<Arc<Named>>, Option<u64>)>,
 }
 
 impl Checker {
@@ -89,11 +97,21 @@ impl Checker {
             retired: Retired::default(),
             hand: (0, 0),
             logs: 0,
+            passed: Vec::new(),
+            news: Vec::new(),
+            told: Vec::new(),
         }
     }
 
-    /// Settings of one stream; they hold for a stream that is not known yet.
+    /// Settings of one stream, from now on.
     pub fn configure(&mut self, stream: &str, settings: StreamSettings) {
+        if let Some(&known) = self.names.get(stream) {
+            let known = &mut self.streams[known as usize];
+            known.configure(&settings);
+            for &cell in known.cells.values() {
+                self.cells[cell as usize].configure(&settings);
+            }
+        }
         self.configured.insert(stream.into(), settings);
     }
 
@@ -120,10 +138,12 @@ impl Checker {
         self.settle(cell, view, position, at, true);
         let own = &mut self.cells[cell as usize];
         own.end(view, position, at, &mut self.ctx);
-        let (part, now) = (own.part, own.views[view].now());
+        let now = own.views[view].now();
         if let Some(span) = self.span_of(cell) {
             self.cells[span].tick(view, now, &mut self.ctx);
-            self.cells[span].part_ended(view, part, at, &mut self.ctx);
+            self.ended_for_span(cell, view, at);
+        } else if self.elsewhere(cell) {
+            self.pass_end(cell, view, at);
         }
     }
 
@@ -254,7 +274,10 @@ impl Checker {
     pub fn wants_end(&self, id: PartitionId) -> bool {
         let Slot { cell, view } = self.slots[id.0 as usize];
         let missing = |cell: usize| self.cells[cell].views[view].totals.missing > 0;
-        missing(cell as usize) || self.span_of(cell).is_some_and(missing)
+        let stream = &self.streams[self.cells[cell as usize].stream as usize];
+        missing(cell as usize)
+            || self.span_of(cell).is_some_and(missing)
+            || (stream.elsewhere && stream.misses)
     }
 
     /// Judges all that is due by now, however much it is.
@@ -268,19 +291,31 @@ impl Checker {
         }
     }
 
-    /// Streams that a ledger speaks of and no view looks at.
-    pub fn unwatched_streams(&mut self) -> Vec<String> {
+    /// The streams that are known, and whether any view looks at them; else only a ledger speaks of
+    /// them.
+    #[must_use]
+    pub fn watched_streams(&self) -> BTreeMap<String, bool> {
         let watched = |cell: &u32| {
             let cell = &self.cells[*cell as usize];
             (0..cell.views.len()).any(|view| cell.is_watched(view))
         };
-        let known = self.streams.iter().filter(|stream| !stream.cells.values().any(watched));
-        let early = self.early.iter().map(|early| &early.text.1);
-        let mut names: Vec<String> =
-            known.map(|stream| &stream.name).chain(early).cloned().collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        let early = self.early.iter().map(|early| (early.text.1.clone(), false));
+        let known = self.streams.iter().filter(|stream| !stream.cells.is_empty());
+        let known = known.map(|stream| (stream.name.clone(), stream.cells.values().any(watched)));
+        early.chain(known).collect()
+    }
+
+    /// Streams that a ledger speaks of and no view looks at.
+    #[must_use]
+    pub fn unwatched_streams(&self) -> Vec<String> {
+        let streams = self.watched_streams().into_iter();
+        streams.filter(|(_, watched)| !watched).map(|(stream, _)| stream).collect()
+    }
+
+    /// Whether this checker is the one that judges a partition's lanes, or of `*` a stream's.
+    #[must_use]
+    pub fn owns(&self, stream: &str, partition: &str) -> bool {
+        self.settings.share.owns(stream, partition)
     }
 
     /// A line's partition, and its time: the first one's is that of the records before it.
@@ -337,7 +372,9 @@ impl Checker {
     ) {
         let own = &mut self.cells[cell as usize];
         let watching = own.settle_watch(view, position, at, end, &mut self.ctx);
-        self.spread(cell, view, watching);
+        if watching != Watching::Unchanged {
+            self.spread(cell, view, watching);
+        }
     }
 }
 

@@ -63,8 +63,9 @@ impl Cell {
         if !held.is_log {
             return Vec::new();
         }
-        held.totals.log_cuts += 1;
-        held.entered.log_cuts += 1;
+        let counted = u64::from(!self.shadow);
+        held.totals.log_cuts += counted;
+        held.entered.log_cuts += counted;
         let away = held.positions.memory.cut(position);
         for &(lane, seq, elsewhere) in away.moved.iter().filter(|moved| !moved.0.span()) {
             let lane = lane.index();

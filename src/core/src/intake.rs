@@ -67,10 +67,15 @@ impl Checker {
         let (lane, seq) = match self.classify(cell, view, message.stamp) {
             Ok(found) => found,
             Err(verdict) => {
-                self.unjudged_position(cell, view, message.position);
+                if let Some(position) = message.position {
+                    self.place(cell, view, position, None);
+                }
                 return verdict;
             }
         };
+        if lane.span() && self.elsewhere(cell) {
+            return self.pass_message(cell, view, message, (lane, seq), opened);
+        }
         self.take(cell, view, message, lane, seq, opened)
     }
 
@@ -164,8 +169,12 @@ impl Checker {
         }
         self.observed(cell, view).valid += 1;
         let span = stamp.lane == stamp::SPAN;
+        let (prefix, _) = stamp::split(value).unwrap_or((value, 0));
+        if span && self.streams[stream].elsewhere {
+            // Whoever judges it finds its lane; here it only has to be told from another one.
+            return Ok((LaneRef::far(self.cells[cell as usize].digest_of(prefix)), stamp.seq));
+        }
         let home = if span { self.cell(stream, stamp::SPAN) } else { Some(cell) };
-        let prefix = value.iter().rposition(|&byte| byte == b';').map_or(value, |at| &value[..at]);
         let lane = home.and_then(|home| self.lane(home, prefix));
         match lane.and_then(|lane| u32::try_from(lane).ok()) {
             Some(lane) => Ok((LaneRef::new(lane, span), stamp.seq)),
@@ -180,18 +189,26 @@ impl Checker {
         &mut self.cells[cell as usize].views[view].totals.observed
     }
 
-    /// A message that is not judged has a position all the same.
-    fn unjudged_position(&mut self, cell: u32, view: usize, position: Option<u64>) {
-        let Some(position) = position else { return };
+    /// Notes that a position was read, and with which number (`None`: with no valid one). Whether
+    /// a record was read there before; another record there means that the log was cut back.
+    #[inline]
+    pub(crate) fn place(
+        &mut self,
+        cell: u32,
+        view: usize,
+        position: u64,
+        record: Option<(LaneRef, u64)>,
+    ) -> bool {
         let own = &self.cells[cell as usize];
         let held = &own.views[view];
         let mut again = held.positions.observed.contains(position);
-        if again && held.is_log && own.differs(view, position, None) {
+        if again && held.is_log && own.differs(view, position, record) {
             let at = held.now();
             self.cut_at(cell, view, position, at);
             again = false;
         }
         self.read_position(cell, view, position, again);
+        again
     }
 
     #[inline]
@@ -209,7 +226,7 @@ impl Checker {
 
     /// A valid number.
     #[inline]
-    fn take(
+    pub(crate) fn take(
         &mut self,
         cell: u32,
         view: usize,
@@ -218,18 +235,10 @@ impl Checker {
         seq: u64,
         opened: u64,
     ) -> Verdict {
-        let mut again = false;
-        if let Some(position) = message.position {
-            let own = &self.cells[cell as usize];
-            let held = &own.views[view];
-            again = held.positions.observed.contains(position);
-            if again && held.is_log && own.differs(view, position, Some((lane, seq))) {
-                let at = held.now();
-                self.cut_at(cell, view, position, at);
-                again = false;
-            }
-            self.read_position(cell, view, position, again);
-        }
+        let again = match message.position {
+            Some(position) => self.place(cell, view, position, Some((lane, seq))),
+            None => false,
+        };
         let own = &self.cells[cell as usize];
         let read = Reading {
             seq,
@@ -260,6 +269,9 @@ impl Checker {
     }
 
     pub(crate) fn cut_at(&mut self, cell: u32, view: usize, position: u64, at: u64) {
+        if self.elsewhere(cell) {
+            self.pass_cut(cell, view, position, at);
+        }
         let gone = self.cells[cell as usize].cut(view, position, &mut self.ctx);
         let opened = self.cells[cell as usize].views[view].now().max(at);
         let span = self.span_of(cell);

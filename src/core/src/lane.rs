@@ -24,6 +24,12 @@ impl LaneRef {
     pub(crate) fn new(lane: u32, span: bool) -> Self {
         Self(if span { lane | Self::SPAN } else { lane })
     }
+    /// A lane `*` that another checker judges, by a hash of its name. That two are one hash means
+    /// only that a record which replaces the other's at its position is not noticed.
+    #[expect(clippy::cast_possible_truncation, reason = "a part of a hash is a hash")]
+    pub(crate) fn far(digest: u64) -> Self {
+        Self(digest as u32 | Self::SPAN)
+    }
     pub(crate) fn span(self) -> bool {
         self.0 & Self::SPAN != 0
     }

@@ -239,6 +239,39 @@ impl Filter {
     }
 }
 
+/// The rows of several checkers that share the partitions, as one. `producers` of a stream is left
+/// at the sum: only the checkers know which names are the same.
+#[must_use]
+pub fn join(parts: Vec<Vec<StreamRow>>) -> Vec<StreamRow> {
+    let mut rows: Vec<StreamRow> = Vec::new();
+    let mut parts: Vec<StreamRow> = parts.into_iter().flatten().collect();
+    parts.sort_by(|a, b| (&a.stream, &a.view).cmp(&(&b.stream, &b.view)));
+    for part in parts {
+        match rows.last_mut() {
+            Some(row) if (&row.stream, &row.view) == (&part.stream, &part.view) => {
+                row.totals += &part.totals;
+                row.partitions.extend(part.partitions);
+            }
+            _ => rows.push(part),
+        }
+    }
+    for row in &mut rows {
+        row.sort();
+    }
+    rows
+}
+
+impl StreamRow {
+    pub(crate) fn sort(&mut self) {
+        self.partitions.sort_by(|a, b| order(&a.partition).cmp(&order(&b.partition)));
+    }
+}
+
+/// Partitions by number, then by label.
+fn order(label: &str) -> (bool, u64, &str) {
+    label.parse().map_or((true, 0, label), |number| (false, number, label))
+}
+
 fn is(wanted: &Option<String>, have: &str) -> bool {
     wanted.as_deref().is_none_or(|wanted| wanted == have)
 }

@@ -73,14 +73,24 @@ impl Checker {
         for row in self.report(&Filter::default(), false) {
             totals += &row.totals;
         }
+        totals.producers = self.producers(&Filter::default()).len() as u64;
+        totals
+    }
+
+    /// Digests of the names of all producers that have a lane there; a name has the same one in all
+    /// checkers of one seed.
+    #[must_use]
+    pub fn producers(&self, filter: &Filter) -> BTreeSet<u64> {
         let mut names = BTreeSet::new();
         for cell in &self.cells {
-            for view in 0..cell.views.len() {
-                cell.producers(view, &mut names);
+            let stream = &self.streams[cell.stream as usize].name;
+            for (view, held) in cell.views.iter().enumerate() {
+                if filter.takes(&held.name, stream) && filter.takes_partition(&cell.label) {
+                    cell.producers(view, &mut names);
+                }
             }
         }
-        totals.producers = names.len() as u64;
-        totals
+        names
     }
 
     /// The counters of every partition in every view.
@@ -150,13 +160,13 @@ impl Checker {
             partitions.push(row);
         }
         totals.producers = names.len() as u64;
-        partitions.sort_by(|a: &PartitionRow, b| order(&a.partition).cmp(&order(&b.partition)));
-        (!partitions.is_empty()).then(|| StreamRow {
-            view: stream.views[view].clone(),
-            stream: stream.name.clone(),
-            totals,
-            partitions,
-        })
+        if partitions.is_empty() {
+            return None;
+        }
+        let (view, stream) = (stream.views[view].clone(), stream.name.clone());
+        let mut row = StreamRow { view, stream, totals, partitions };
+        row.sort();
+        Some(row)
     }
 
     pub(crate) fn named(&self, place: Place) -> Named<'_> {
@@ -199,7 +209,10 @@ impl Cell {
     /// Whether there is anything to say of this cell in a view.
     fn has_row(&self, view: usize) -> bool {
         let held = &self.views[view];
-        held.watched.is_some() || held.totals != Totals::default() || held.rest != Totals::default()
+        !self.shadow
+            && (held.watched.is_some()
+                || held.totals != Totals::default()
+                || held.rest != Totals::default())
     }
 
     fn partition_row(&self, view: usize, filter: &Filter, lanes: bool) -> PartitionRow {
@@ -288,9 +301,4 @@ impl Cell {
 /// A value that may be [`NONE`].
 pub(crate) fn some(value: u64) -> Option<u64> {
     (value != NONE).then_some(value)
-}
-
-/// Partitions by number, then by label.
-fn order(label: &str) -> (bool, u64, &str) {
-    label.parse().map_or((true, 0, label), |number| (false, number, label))
 }

@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::share::Share;
+
 /// How one stream is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSettings {
@@ -77,4 +79,6 @@ pub struct Settings {
     pub limits: Limits,
     /// Seeds the lanes' hash, against names that were made to collide.
     pub hash_seed: u64,
+    /// Which of several checkers this one is.
+    pub share: Share,
 }

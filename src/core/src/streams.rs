@@ -23,8 +23,20 @@ pub(crate) struct Stream {
     /// By label; `*` is one of them.
     pub(crate) cells: BTreeMap<String, u32>,
     pub(crate) views: Vec<String>,
-    span: Option<u32>,
+    pub(crate) span: Option<u32>,
     parts: usize,
+    /// Another checker judges its lanes `*`.
+    pub(crate) elsewhere: bool,
+    /// Its lanes `*` miss a number, as was told last.
+    pub(crate) misses: bool,
+}
+
+impl Stream {
+    pub(crate) fn configure(&mut self, settings: &StreamSettings) {
+        let aliases = settings.aliases.iter().map(String::as_str);
+        self.origins = core::iter::once(&*self.name).chain(aliases).map(stamp::origin).collect();
+        self.settings = settings.clone();
+    }
 }
 
 impl Checker {
@@ -32,6 +44,9 @@ impl Checker {
     pub fn partition(&mut self, view: &str, stream: &str, partition: &str) -> Option<PartitionId> {
         let stream = self.stream(stream);
         let cell = self.cell(stream, partition)?;
+        if !self.streams[stream].views.iter().any(|known| known == view) {
+            self.note_view(stream, view);
+        }
         let view = self.view(stream, view);
         if let Some(&known) = self.slot_of.get(&(cell, view)) {
             return Some(PartitionId(known));
@@ -42,7 +57,9 @@ impl Checker {
         let index = u32::try_from(self.slots.len()).ok()?;
         self.slots.push(Slot { cell, view });
         self.slot_of.insert((cell, view), index);
-        self.logs += usize::from(self.cells[cell as usize].log == Some(view));
+        self.told.push((None, None));
+        let own = &self.cells[cell as usize];
+        self.logs += usize::from(own.log == Some(view) && !own.shadow);
         let runs = self.settings.limits.cut_memory_bytes / CutMemory::RUN_BYTES;
         self.ctx.runs_each = (runs / self.logs.max(1)).max(1);
         let steps = self.settings.limits.read_times_bytes / ReadTimes::STEP_BYTES;
@@ -56,18 +73,20 @@ impl Checker {
         }
         let default = || self.settings.default_stream.clone();
         let settings = self.configured.get(name).cloned().unwrap_or_else(default);
-        let names = core::iter::once(name).chain(settings.aliases.iter().map(String::as_str));
-        let origins = names.map(stamp::origin).collect();
         self.names.insert(name.into(), u32::try_from(self.streams.len()).unwrap_or(u32::MAX));
-        self.streams.push(Stream {
+        let mut stream = Stream {
             name: name.into(),
-            settings,
-            origins,
+            settings: StreamSettings::default(),
+            origins: Vec::new(),
             cells: BTreeMap::new(),
             views: Vec::new(),
             span: None,
             parts: 0,
-        });
+            elsewhere: !self.settings.share.owns(name, stamp::SPAN),
+            misses: false,
+        };
+        stream.configure(&settings);
+        self.streams.push(stream);
         self.streams.len() - 1
     }
 
@@ -94,6 +113,7 @@ impl Checker {
         let siblings: Vec<u32> =
             owner.cells.values().copied().filter(|&own| own != index).collect();
         cell.spanned = owner.span.is_some();
+        cell.shadow = !self.settings.share.owns(&owner.name, label);
         self.cells.push(cell);
         if self.cells[index as usize].span {
             for sibling in siblings {
@@ -163,6 +183,9 @@ impl Checker {
     /// Tells lane `*` what became of a partition's watch.
     pub(crate) fn spread(&mut self, cell: u32, view: usize, watching: Watching) {
         let Some(span) = self.span_of(cell) else {
+            if self.elsewhere(cell) {
+                self.pass_watch(cell, view, watching);
+            }
             return;
         };
         let span = &mut self.cells[span];
@@ -193,6 +216,14 @@ impl Checker {
         let unordered = watched().any(|own| own.unordered);
         let held = &mut self.cells[span].views[view];
         (held.committed, held.unordered) = (committed, unordered);
+    }
+
+    /// A partition was read to its end, for lane `*`.
+    pub(crate) fn ended_for_span(&mut self, cell: u32, view: usize, at: u64) {
+        let part = self.cells[cell as usize].part;
+        if let Some(span) = self.span_of(cell) {
+            self.cells[span].part_ended(view, part, at, &mut self.ctx);
+        }
     }
 
     fn watch_part(&mut self, cell: u32, view: usize) {

@@ -95,6 +95,8 @@ pub enum Verdict {
     Reread,
     /// At the limit of lanes or names: counted, not judged.
     Unjudged,
+    /// A number over the whole stream, which another checker judges: see [`crate::Share`].
+    Elsewhere,
 }
 
 /// A range of numbers that moved from one state to another.

@@ -186,6 +186,12 @@ impl View {
         self.ahead = Ahead { first: next, next, clock: self.now(), until };
     }
 
+    /// The view's clock, with what was read on and is not counted yet.
+    pub(crate) fn clock(&self) -> Option<u64> {
+        let ahead = Some(self.ahead.clock).filter(|_| self.ahead.next != NONE);
+        self.clock.max(ahead)
+    }
+
     /// The view's clock; 0 before anything was read.
     #[inline]
     pub(crate) fn now(&self) -> u64 {

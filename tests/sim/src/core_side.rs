@@ -2,16 +2,24 @@
 
 use lacuna_core::ledger::LedgerRecord;
 use lacuna_core::verdict::{Cause, Verdict};
-use lacuna_core::{Checker, Limits, Observation, PartitionId, Settings, StreamSettings, Watch};
+use lacuna_core::{
+    Checker, Limits, Observation, PartitionId, Settings, Share, StreamSettings, Watch,
+};
 
 use crate::line::{Entry, Line, Place, Why, ranges};
 
 /// A core with the settings of a scenario.
 #[must_use]
 pub fn checker(grace: u64, skew: u64) -> Checker {
+    share(grace, skew, Share::default())
+}
+
+/// One of several cores that share the work.
+#[must_use]
+pub fn share(grace: u64, skew: u64, share: Share) -> Checker {
     let default_stream =
         StreamSettings { grace_ms: grace, clock_skew_ms: skew, ..StreamSettings::default() };
-    Checker::new(Settings { default_stream, limits: Limits::default(), hash_seed: 7 })
+    Checker::new(Settings { default_stream, limits: Limits::default(), hash_seed: 7, share })
 }
 
 /// Hands one line to the core; a message's verdict is given back.

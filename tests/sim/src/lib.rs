@@ -14,5 +14,6 @@ pub mod open;
 pub mod oracle;
 pub mod rng;
 pub mod stages;
+pub mod team;
 pub mod traffic;
 pub mod trial;

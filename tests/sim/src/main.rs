@@ -8,7 +8,7 @@ use lacuna_sim::open::is_open;
 use lacuna_sim::stages;
 use lacuna_sim::trial::{account, run_seed};
 
-const USAGE: &str = "usage: lacuna-sim [--family traffic|stages] [--seeds N] [--from S] [--seed S] [--trace] [--all]";
+const USAGE: &str = "usage: lacuna-sim [--family traffic|stages] [--seeds N] [--from S] [--seed S] [--trace] [--all] [--checkers N]";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
@@ -22,11 +22,18 @@ struct Arguments {
     seeds: u64,
     trace: bool,
     all: bool,
+    checkers: usize,
 }
 
 fn arguments() -> Option<Arguments> {
-    let mut given =
-        Arguments { family: Family::Traffic, from: 0, seeds: 10_000, trace: false, all: false };
+    let mut given = Arguments {
+        family: Family::Traffic,
+        from: 0,
+        seeds: 10_000,
+        trace: false,
+        all: false,
+        checkers: 1,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next()?.parse::<u64>().ok();
@@ -34,6 +41,7 @@ fn arguments() -> Option<Arguments> {
             "--seeds" => given.seeds = number()?,
             "--from" => given.from = number()?,
             "--seed" => (given.from, given.seeds) = (number()?, 1),
+            "--checkers" => given.checkers = usize::try_from(number()?).ok()?,
             "--trace" => given.trace = true,
             "--all" => given.all = true,
             "--family" => {
@@ -79,10 +87,10 @@ fn every_order(out: &mut impl Write, given: &Arguments) -> io::Result<ExitCode> 
 }
 
 fn traffic(out: &mut impl Write, given: &Arguments) -> io::Result<ExitCode> {
-    let &Arguments { from, seeds, trace, all, .. } = given;
+    let &Arguments { from, seeds, trace, all, checkers, .. } = given;
     let (mut failed, mut open): (u64, u64) = (0, 0);
     for seed in from..from + seeds {
-        let run = run_seed(seed);
+        let run = run_seed(seed, checkers);
         if trace {
             let scenario = match &run {
                 Ok(scenario) => scenario,
@@ -102,7 +110,7 @@ fn traffic(out: &mut impl Write, given: &Arguments) -> io::Result<ExitCode> {
         }
         if let Err(difference) = run {
             failed += 1;
-            writeln!(out, "{}", account(seed, &difference.0, &difference.1))?;
+            writeln!(out, "{}", account(seed, checkers, &difference.0, &difference.1))?;
             if !all {
                 break;
             }

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::compare::{compare, verdict};
-use crate::core_side;
 use crate::line::Line;
 use crate::oracle::Oracle;
-use crate::traffic::{Scenario, generate};
+use crate::team::Team;
+use crate::traffic::{Knobs, Scenario, generate};
 
 /// Where found and truth part.
 #[derive(Clone, Debug)]
@@ -17,33 +17,48 @@ pub struct Failure {
     pub what: String,
 }
 
-/// Runs the lines; compares after every `every` lines, at the end, and once the recording is said
-/// to be whole.
+/// How lines are judged and compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long a number may stay missing, ms.
+    pub grace: u64,
+    /// How far producers' clocks may be off, ms.
+    pub skew: u64,
+    /// After how many lines found and truth are compared each time.
+    pub every: usize,
+    /// How many cores share the partitions.
+    pub checkers: usize,
+}
+
+/// Runs the lines; compares now and then, at the end, and, where one core has them all, once the
+/// recording is said to be whole.
 ///
 /// # Errors
 ///
 /// The first difference.
-pub fn run(lines: &[Line], grace: u64, skew: u64, every: usize) -> Result<(), Failure> {
+pub fn run(lines: &[Line], terms: Terms) -> Result<(), Failure> {
+    let Terms { grace, skew, every, checkers } = terms;
     let mut after = 0;
     let judged = catch_unwind(AssertUnwindSafe(|| {
         let mut oracle = Oracle::new(grace, skew);
-        let mut checker = core_side::checker(grace, skew);
+        let mut team = Team::new(grace, skew, checkers);
         for (index, line) in lines.iter().enumerate() {
             after = index + 1;
             let sight = oracle.apply(line);
-            let found = core_side::apply(&mut checker, line)?;
-            if let (Some(sight), Some(found)) = (sight, found) {
+            if let (Some(sight), Some(found)) = (sight, team.apply(line)?) {
                 verdict(sight, found)?;
             }
             if after.is_multiple_of(every) {
-                compare(&oracle, &mut checker)?;
+                compare(&oracle, &team.found())?;
             }
         }
-        compare(&oracle, &mut checker)?;
-        after = lines.len() + 1;
-        oracle.complete();
-        checker.complete();
-        compare(&oracle, &mut checker)
+        compare(&oracle, &team.found())?;
+        if team.complete() {
+            after = lines.len() + 1;
+            oracle.complete();
+            compare(&oracle, &team.found())?;
+        }
+        Ok(())
     }));
     match judged {
         Ok(Ok(())) => Ok(()),
@@ -60,21 +75,22 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_default()
 }
 
-/// How many lines lie between two comparisons of a seed's run.
+/// How a seed is judged.
 #[must_use]
-pub fn rhythm(seed: u64) -> usize {
-    [1, 7, 23][usize::try_from(seed % 3).unwrap_or(0)]
+pub fn terms(seed: u64, scenario: &Scenario, checkers: usize) -> Terms {
+    let &Knobs { grace, skew, .. } = &scenario.knobs;
+    let every = [1, 7, 23][usize::try_from(seed % 3).unwrap_or(0)];
+    Terms { grace, skew, every, checkers }
 }
 
-/// Runs one seed.
+/// Runs one seed by so many cores.
 ///
 /// # Errors
 ///
 /// The scenario and the first difference.
-pub fn run_seed(seed: u64) -> Result<Scenario, Box<(Scenario, Failure)>> {
+pub fn run_seed(seed: u64, checkers: usize) -> Result<Scenario, Box<(Scenario, Failure)>> {
     let scenario = generate(seed);
-    let Scenario { knobs, lines, .. } = &scenario;
-    match run(lines, knobs.grace, knobs.skew, rhythm(seed)) {
+    match run(&scenario.lines, terms(seed, &scenario, checkers)) {
         Ok(()) => Ok(scenario),
         Err(failure) => Err(Box::new((scenario, failure))),
     }
@@ -91,8 +107,8 @@ impl Failure {
 
 /// Drops lines while what is left still fails in the same way.
 #[must_use]
-pub fn shrink(lines: &[Line], grace: u64, skew: u64, every: usize) -> (Vec<Line>, Option<Failure>) {
-    let Err(first) = run(lines, grace, skew, every) else {
+pub fn shrink(lines: &[Line], terms: Terms) -> (Vec<Line>, Option<Failure>) {
+    let Err(first) = run(lines, terms) else {
         return (lines.to_vec(), None);
     };
     let kind = first.kind(lines);
@@ -102,8 +118,8 @@ pub fn shrink(lines: &[Line], grace: u64, skew: u64, every: usize) -> (Vec<Line>
     // What is due is judged when it is asked for, at the latest: try to ask after every line.
     let fails = |lines: &[Line]| {
         let same = |failure: &Failure| failure.kind(lines) == kind;
-        let often = run(lines, grace, skew, 1).err().filter(same);
-        often.or_else(|| run(lines, grace, skew, every).err().filter(same))
+        let often = run(lines, Terms { every: 1, ..terms }).err().filter(same);
+        often.or_else(|| run(lines, terms).err().filter(same))
     };
     let mut chunk = left.len().div_ceil(2);
     while chunk > 0 {
@@ -126,20 +142,20 @@ pub fn shrink(lines: &[Line], grace: u64, skew: u64, every: usize) -> (Vec<Line>
 
 /// What a failing seed prints: how to replay it, the difference, and the fewest lines that show it.
 #[must_use]
-pub fn account(seed: u64, scenario: &Scenario, failure: &Failure) -> String {
-    let knobs = &scenario.knobs;
-    let (lines, last) = shrink(&scenario.lines, knobs.grace, knobs.skew, rhythm(seed));
+pub fn account(seed: u64, checkers: usize, scenario: &Scenario, failure: &Failure) -> String {
+    let terms = terms(seed, scenario, checkers);
+    let (lines, last) = shrink(&scenario.lines, terms);
     let shown = last.as_ref().unwrap_or(failure);
     let trace: Vec<String> = lines.iter().map(Line::to_string).collect();
     format!(
         "seed {seed}: line {} of {}: {}\n\
-         replay: cargo run -p lacuna-sim --release -- --seed {seed}\n\
+         replay: cargo run -p lacuna-sim --release -- --seed {seed} --checkers {checkers}\n\
          fewest lines (--grace {}ms --clock-skew {}ms), differing after {}: {}\n{}\n",
         failure.after,
         scenario.lines.len(),
         failure.what,
-        knobs.grace,
-        knobs.skew,
+        terms.grace,
+        terms.skew,
         if shown.after > lines.len() { "--complete".to_owned() } else { shown.after.to_string() },
         shown.what,
         trace.join("\n"),

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use lacuna_core::totals::Totals;
+use lacuna_sim::core_side;
 use lacuna_sim::line::{Entry, LaneKey, Line, Mark, Name, Place, Why, origin};
 use lacuna_sim::oracle::{Fate, Oracle, Stage, Unsure};
-use lacuna_sim::{core_side, trial};
+use lacuna_sim::trial::{self, Terms};
 use serde_json::Value;
 
 fn traces() -> Vec<(PathBuf, Value, Vec<Line>)> {
@@ -88,7 +89,7 @@ fn the_core_finds_what_each_example_says() {
 fn core_and_truth_agree_on_each_example_line_by_line() {
     for (path, expected, lines) in traces() {
         let (grace, skew) = settings(&expected);
-        if let Err(failure) = trial::run(&lines, grace, skew, 1) {
+        if let Err(failure) = trial::run(&lines, Terms { grace, skew, every: 1, checkers: 1 }) {
             panic!("{} line {}: {}", path.display(), failure.after, failure.what);
         }
     }

@@ -168,6 +168,7 @@ impl Config {
             default_stream: self.default_stream.clone(),
             limits: self.limits.clone(),
             hash_seed,
+            ..Settings::default()
         }
     }
 

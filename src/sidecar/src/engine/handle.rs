@@ -1,14 +1,14 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lacuna_core::MetricsRow;
 use lacuna_core::report::{DuplicateRow, Filter, GapRow, StreamRow};
 use lacuna_core::totals::Totals;
 use lacuna_core::verdict::State;
+use lacuna_core::{MetricsRow, Share};
 use tokio::sync::oneshot;
 
 use super::merge;
-use super::settings::{EngineSettings, owner};
+use super::settings::EngineSettings;
 use super::source::{Opened, Source, SourceStatus};
 use super::switch::Switch;
 use super::worker::{self, Worker};
@@ -51,7 +51,11 @@ impl Engine {
             .into_iter()
             .enumerate()
             .map(|(index, taps)| Worker::spawn(index, settings, taps))
-            .collect::<io::Result<_>>()?;
+            .collect::<io::Result<Arc<[worker::Handle]>>>()?;
+        for worker in workers.iter().filter(|_| workers.len() > 1) {
+            let all = Arc::downgrade(&workers);
+            worker.send(Box::new(move |worker| worker.meet(all))).map_err(io::Error::other)?;
+        }
         Ok(Self {
             workers,
             sources: sources.into(),
@@ -61,8 +65,20 @@ impl Engine {
 
     /// The report's rows, by stream and view; `lanes` includes lane rows.
     pub async fn report(&self, filter: Filter, lanes: bool) -> Result<Vec<StreamRow>, Stopped> {
-        let rows = self.all(move |worker| worker.checker.report(&filter, lanes)).await?;
-        Ok(merge::streams(rows))
+        if let [only] = &*self.workers {
+            return ask(only, move |worker| worker.checker.report(&filter, lanes)).await;
+        }
+        let parts = self.all(move |worker| {
+            let rows = worker.checker.report(&filter, lanes).into_iter();
+            let with_names = |row: StreamRow| {
+                let view = Some(row.view.clone());
+                let stream = Some(row.stream.clone());
+                let own = Filter { view, stream, ..filter.clone() };
+                (row, worker.checker.producers(&own))
+            };
+            rows.map(with_names).collect::<merge::Part>()
+        });
+        Ok(merge::streams(parts.await?))
     }
 
     /// The totals over all streams and views.
@@ -71,17 +87,14 @@ impl Engine {
             return ask(only, |worker| worker.checker.totals()).await;
         }
         let parts = self
-            .all(|worker| {
-                let lanes = worker.checker.report(&Filter::default(), true);
-                (worker.checker.totals(), merge::producers(&lanes))
-            })
+            .all(|worker| (worker.checker.totals(), worker.checker.producers(&Filter::default())))
             .await?;
         Ok(merge::totals(parts))
     }
 
     /// Streams of which a ledger spoke and that no view looks at.
     pub async fn unwatched_streams(&self) -> Result<Vec<String>, Stopped> {
-        Ok(merge::common(self.all(|worker| worker.checker.unwatched_streams()).await?))
+        Ok(merge::unwatched(self.all(|worker| worker.checker.watched_streams()).await?))
     }
 
     /// Of each partition that is named with a group, a stream and a bound: up to `most` ranges of
@@ -97,7 +110,7 @@ impl Engine {
             };
             places.iter().map(of).collect::<Vec<_>>()
         });
-        // A stream has one worker; the others know nothing of it.
+        // A partition has one worker; the others know nothing of it.
         let either = |one: Vec<Vec<_>>, other: Vec<_>| {
             one.into_iter().zip(other).map(|(a, b)| if a.is_empty() { b } else { a }).collect()
         };
@@ -149,12 +162,12 @@ impl Engine {
         let mut parts: Vec<Vec<Line<'static>>> = (0..workers).map(|_| Vec::new()).collect();
         for line in lines {
             match &line {
-                Line::At(place, _) => parts[owner(&place.stream, workers)].push(line),
-                // A stream's stamps may be judged in another one, its alias, of another worker.
-                Line::Ledger(_) => {
-                    for part in &mut parts {
-                        part.push(line.clone());
-                    }
+                Line::At(place, _) => {
+                    parts[Share::owner(&place.stream, &place.partition, workers)].push(line);
+                }
+                Line::Ledger(ledger) => {
+                    let record = ledger.record();
+                    parts[Share::owner(record.stream, record.lane, workers)].push(line);
                 }
             }
         }
@@ -171,7 +184,7 @@ impl Engine {
         let workers = self.workers.len();
         let mut parts: Vec<Told> = (0..workers).map(|_| Vec::new()).collect();
         for (place, events) in told {
-            parts[owner(&place.stream, workers)].push((place, events));
+            parts[Share::owner(&place.stream, &place.partition, workers)].push((place, events));
         }
         for (worker, part) in self.workers.iter().zip(parts) {
             if !part.is_empty() {
@@ -250,8 +263,11 @@ fn ask<T: Send + 'static>(
 ) -> impl Future<Output = Result<T, Stopped>> {
     let (answer, answered) = oneshot::channel();
     let sent = worker.send(Box::new(move |worker| {
+        let found = question(worker);
+        // What follows from it stands before any later question to another worker.
+        worker.pass_on();
         // Who asked may have gone away meanwhile.
-        drop(answer.send(question(worker)));
+        drop(answer.send(found));
     }));
     async move {
         sent?;

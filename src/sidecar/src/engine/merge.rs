@@ -1,49 +1,49 @@
-//! Several workers' rows as one. A stream is one worker's, so its rows are whole already.
+//! Several workers' rows as one. A partition is one worker's, a stream's partitions may be several'.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use lacuna_core::report::StreamRow;
+use lacuna_core::report::{self, StreamRow};
 use lacuna_core::totals::Totals;
 
-pub(super) fn streams(parts: Vec<Vec<StreamRow>>) -> Vec<StreamRow> {
-    let mut rows: Vec<StreamRow> = parts.into_iter().flatten().collect();
-    rows.sort_by(|a, b| (&a.stream, &a.view).cmp(&(&b.stream, &b.view)));
+/// A worker's rows, and of each the digests of its producers' names.
+pub(super) type Part = Vec<(StreamRow, BTreeSet<u64>)>;
+
+/// A producer that several workers know counts once.
+pub(super) fn streams(parts: Vec<Part>) -> Vec<StreamRow> {
+    let mut names: HashMap<(String, String), BTreeSet<u64>> = HashMap::new();
+    for (row, own) in parts.iter().flatten() {
+        let key = (row.view.clone(), row.stream.clone());
+        names.entry(key).or_default().extend(own);
+    }
+    let rows = |part: Part| part.into_iter().map(|(row, _)| row).collect();
+    let mut rows = report::join(parts.into_iter().map(rows).collect());
+    for row in &mut rows {
+        let own = names.get(&(row.view.clone(), row.stream.clone()));
+        row.totals.producers = own.map_or(0, |own| own.len() as u64);
+    }
     rows
 }
 
-/// The producers' names in rows that have their lanes.
-pub(super) fn producers(rows: &[StreamRow]) -> BTreeSet<String> {
-    rows.iter()
-        .flat_map(|stream| &stream.partitions)
-        .flat_map(|partition| &partition.lanes)
-        .map(|lane| lane.producer.clone())
-        .collect()
-}
-
 /// The sum; a producer that several workers know counts once.
-pub(super) fn totals(parts: Vec<(Totals, BTreeSet<String>)>) -> Totals {
+pub(super) fn totals(parts: Vec<(Totals, BTreeSet<u64>)>) -> Totals {
     let mut sum = Totals::default();
     let mut names = BTreeSet::new();
-    // Producers whose lanes were all retired have no name any more.
-    let mut nameless = 0;
     for (totals, own) in parts {
-        nameless += totals.producers.saturating_sub(own.len() as u64);
         sum += &totals;
         names.extend(own);
     }
-    sum.producers = names.len() as u64 + nameless;
+    sum.producers = names.len() as u64;
     sum
 }
 
-/// What all of them say: every worker hears every ledger, and one of them may watch its stream.
-pub(super) fn common(parts: Vec<Vec<String>>) -> Vec<String> {
-    let mut parts = parts.into_iter();
-    let mut common = parts.next().unwrap_or_default();
-    for part in parts {
-        common.retain(|stream| part.contains(stream));
+/// The streams that no worker watches.
+pub(super) fn unwatched(parts: Vec<BTreeMap<String, bool>>) -> Vec<String> {
+    let mut streams = BTreeMap::new();
+    for (stream, watched) in parts.into_iter().flatten() {
+        *streams.entry(stream).or_insert(false) |= watched;
     }
-    common
+    streams.into_iter().filter(|(_, watched)| !watched).map(|(stream, _)| stream).collect()
 }
 
 /// Makes the numbers that several workers gave their repeats one order: worker *i* of *n* has those
@@ -96,17 +96,20 @@ mod tests {
 
     #[test]
     fn a_producer_known_to_two_workers_counts_once() {
-        let part = |names: &[&str], producers| {
-            let totals = Totals { producers, lanes: 2, ..Totals::default() };
-            (totals, names.iter().map(|&name| name.to_owned()).collect())
+        let part = |names: &[u64]| {
+            let names: BTreeSet<u64> = names.iter().copied().collect();
+            (Totals { producers: names.len() as u64, lanes: 2, ..Totals::default() }, names)
         };
-        let sum = totals(vec![part(&["a", "b"], 2), part(&["b", "c"], 3)]);
-        assert_eq!((sum.producers, sum.lanes), (4, 4));
+        let sum = totals(vec![part(&[1, 2]), part(&[2, 3])]);
+        assert_eq!((sum.producers, sum.lanes), (3, 4));
     }
 
     #[test]
-    fn a_stream_is_unwatched_only_where_every_worker_says_so() {
-        let part = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        assert_eq!(common(vec![part(&["a", "b"]), part(&["b"])]), ["b"]);
+    fn a_stream_is_unwatched_only_where_no_worker_watches_it() {
+        let part = |of: &[(&str, bool)]| {
+            of.iter().map(|&(name, watched)| (name.to_owned(), watched)).collect()
+        };
+        let parts = vec![part(&[("a", false), ("b", false)]), part(&[("a", true), ("c", true)])];
+        assert_eq!(unwatched(parts), ["b"]);
     }
 }

@@ -2,10 +2,9 @@
 //! that fill it. Nothing is shared per message; a question travels to the workers as a closure and
 //! comes back as plain rows.
 //!
-//! A stream belongs to one worker, with all its partitions and views: lanes that run over the whole
-//! stream (`*`) and a group's view beside the log's need one checker that sees them all. One worker
-//! is the default and keeps up with about a million messages a second; more of them help where
-//! several streams share the load.
+//! A partition belongs to one worker, with all its views. Lanes that run over a whole stream (`*`)
+//! belong to one worker too, and the others tell it what concerns them ([`lacuna_core::Passed`]).
+//! One worker is the default and keeps up with about a million messages a second.
 
 mod findings;
 mod handle;

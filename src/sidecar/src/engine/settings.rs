@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lacuna_core::{Limits, Settings, StreamSettings, stamp};
+use lacuna_core::{Limits, Settings, Share, StreamSettings};
 
 use super::switch::Switch;
 use crate::members::Outside;
@@ -9,7 +9,8 @@ use crate::members::Outside;
 /// What the engine is started with.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Worker threads, at least one. A stream belongs to one of them.
+    /// Worker threads, at least one. A partition belongs to one of them, and so do a stream's
+    /// lanes `*`.
     pub workers: usize,
     /// For every checker; its limits are for all workers together.
     pub checker: Settings,
@@ -35,13 +36,14 @@ impl Default for EngineSettings {
 
 impl EngineSettings {
     /// The settings of one worker's checker: its share of every limit.
-    pub(super) fn share(&self) -> Settings {
+    pub(super) fn share(&self, index: usize) -> Settings {
         let limits = &self.checker.limits;
         let share = |limit: usize| limit.div_ceil(self.workers.max(1));
         // Written out in full, so that a new limit cannot be forgotten.
         let limits = Limits {
             lanes: share(limits.lanes),
-            partitions: share(limits.partitions),
+            // Whoever has a stream's lanes `*` knows of all its partitions.
+            partitions: limits.partitions,
             evidence: share(limits.evidence),
             duplicates: share(limits.duplicates),
             changes: share(limits.changes),
@@ -51,11 +53,7 @@ impl EngineSettings {
             retire_closed_ms: limits.retire_closed_ms,
             retire_idle_ms: limits.retire_idle_ms,
         };
-        Settings { limits, ..self.checker.clone() }
+        let share = Share::new(index, self.workers);
+        Settings { limits, share, ..self.checker.clone() }
     }
-}
-
-/// The worker that owns this stream. The stream's origin spreads as well as any hash.
-pub(super) fn owner(stream: &str, workers: usize) -> usize {
-    stamp::origin(stream) as usize % workers.max(1)
 }

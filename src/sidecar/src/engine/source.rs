@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use lacuna_core::Checker;
+use lacuna_core::{Checker, Share};
 
 use super::settings::EngineSettings;
 use super::switch::Switch;
@@ -59,14 +59,14 @@ pub trait Tap: Debug + Send {
 pub struct Opened {
     /// For those who ask.
     pub source: Box<dyn Source>,
-    /// One for each worker, in order; tap *i* reads only streams that worker *i* owns.
+    /// One for each worker, in order; tap *i* reads only partitions that worker *i* owns.
     pub taps: Vec<Box<dyn Tap>>,
 }
 
 impl EngineSettings {
-    /// The worker that owns this stream.
+    /// The worker that owns this partition.
     #[must_use]
-    pub fn owner(&self, stream: &str) -> usize {
-        super::settings::owner(stream, self.workers)
+    pub fn owner(&self, stream: &str, partition: &str) -> usize {
+        Share::owner(stream, partition, self.workers)
     }
 }

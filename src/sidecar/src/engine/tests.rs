@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,68 @@ async fn rows_of_several_workers_are_one_report() {
     }
     paged.sort();
     assert_eq!(paged, streams);
+}
+
+/// A message of the count over the whole stream.
+fn spanning(partition: &'static str, position: u64, number: u64) -> Line<'static> {
+    let mut encoder = Encoder::new("p", 1, "a", "*").unwrap();
+    let stamp = Cow::Owned(String::from_utf8(encoder.encode(number).to_vec()).unwrap());
+    let place = Place { partition: Cow::Borrowed(partition), ..place("a") };
+    let message = Message {
+        position: Some(position),
+        at: 0,
+        time: None,
+        stamp: Some(stamp),
+        redelivered: None,
+    };
+    Line::At(place, Event::Message(message))
+}
+
+#[tokio::test]
+async fn lanes_over_a_stream_are_one_worker_s_whoever_reads_its_partitions() {
+    let settings = settings(3);
+    let owners: BTreeSet<usize> =
+        ["0", "1", "2"].map(|partition| settings.owner("a", partition)).into();
+    assert_eq!(owners.len(), 3);
+    let engine = Engine::start(&settings, Vec::new()).unwrap();
+    let partitions = ["0", "1", "2"];
+    let at = |partition: &'static str, event| {
+        Line::At(Place { partition: Cow::Borrowed(partition), ..place("a") }, event)
+    };
+    let watch = Watch { from_start: true, position: Some(0), ..Watch::default() };
+    engine.observations(partitions.map(|part| at(part, Event::Watch(watch))).into()).await.unwrap();
+    // 0 … 8 in turn without 4, and 6 twice.
+    let numbers = [(0, 0, 0), (1, 0, 1), (2, 0, 2), (0, 1, 3), (2, 1, 5), (0, 2, 6), (1, 1, 7)];
+    let mut lines: Vec<_> = numbers
+        .map(|(partition, position, number)| spanning(partitions[partition], position, number))
+        .into();
+    lines.push(spanning("2", 2, 8));
+    lines.push(spanning("1", 2, 6));
+    engine.observations(lines).await.unwrap();
+    let totals = engine.totals().await.unwrap();
+    assert_eq!((totals.seen, totals.missing, totals.duplicates.resent), (8, 1, 1));
+    assert_eq!((totals.observed.valid, totals.lanes, totals.producers), (9, 1, 1));
+    let mut ends = 0;
+    let opened_at = clock::now_ms();
+    while engine.totals().await.unwrap().lost.undetermined != 1 {
+        assert!(clock::now_ms() < opened_at + 10_000, "not judged after {ends} ends");
+        let end = Event::End { position: Some(3), at: 0 };
+        engine.observations(partitions.map(|part| at(part, end.clone())).into()).await.unwrap();
+        ends += 1;
+    }
+    let rows = engine.report(Filter::default(), true).await.unwrap();
+    let [row] = &*rows else { panic!("{} rows of one stream", rows.len()) };
+    let labels: Vec<_> = row.partitions.iter().map(|row| &*row.partition).collect();
+    assert_eq!(labels, ["0", "1", "2", "*"]);
+    assert_eq!((row.totals.seen, row.totals.observed.valid, row.totals.producers), (8, 9, 1));
+    let lost = Arc::new(|state| state == Some(State::Lost(Stage::Undetermined)));
+    let gaps = engine.gaps(Filter::default(), lost, None, 10).await.unwrap();
+    let [gap] = &*gaps else { panic!("{} gaps", gaps.len()) };
+    assert_eq!((gap.first, gap.last, &*gap.partition), (4, 4, "*"));
+    let near = gap.before.as_ref().zip(gap.after.as_ref());
+    assert_eq!(near.map(|(b, a)| (&*b.partition, &*a.partition)), Some(("0", "2")));
+    let rows = engine.metrics().await.unwrap();
+    assert_eq!(rows.len(), 4, "a partition has one row, whoever judges what it carries");
 }
 
 #[tokio::test]

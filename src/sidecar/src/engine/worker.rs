@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 use std::io;
+use std::sync::Weak;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use lacuna_core::{Checker, PartitionId, Watch};
+use lacuna_core::{Checker, PartitionId, Passed, Watch};
 
 use super::findings::Findings;
 use super::handle::Stopped;
@@ -32,6 +33,13 @@ impl Handle {
     pub(super) fn send(&self, task: Task) -> Result<(), Stopped> {
         self.0.send(task).map_err(|_| Stopped)
     }
+
+    /// Has the task done if the worker is there; one that has ended says so to whoever asks it.
+    fn tell(&self, task: Task) {
+        if self.send(task).is_err() {
+            tracing::debug!("a worker of the engine has ended");
+        }
+    }
 }
 
 /// What one thread owns.
@@ -46,6 +54,8 @@ pub(super) struct Worker {
     swept_at: u64,
     /// Up to when every tap that has one has read the ledger's channel.
     ledger_read: Option<u64>,
+    /// All workers, once they have been started.
+    workers: Weak<[Handle]>,
 }
 
 struct Reported {
@@ -59,7 +69,7 @@ impl Worker {
         settings: &EngineSettings,
         taps: Vec<Box<dyn Tap>>,
     ) -> io::Result<Handle> {
-        let mut checker = Checker::new(settings.share());
+        let mut checker = Checker::new(settings.share(index));
         for (stream, own) in &settings.streams {
             checker.configure(stream, own.clone());
         }
@@ -72,6 +82,7 @@ impl Worker {
             findings: Findings::default(),
             swept_at: clock::now_ms(),
             ledger_read: None,
+            workers: Weak::<[Handle; 0]>::new(),
         };
         worker.switch(settings.switch.clone());
         let (sender, tasks) = mpsc::channel();
@@ -102,6 +113,7 @@ impl Worker {
                 self.read(if busy { Duration::ZERO } else { WAIT })
             };
             busy |= self.sweep();
+            self.pass_on();
         }
     }
 
@@ -131,9 +143,43 @@ impl Worker {
         let more = self.checker.sweep(now, SWEEP_BUDGET);
         if !more {
             self.swept_at = now;
+            self.checker.pass_time();
             self.findings.log(&mut self.checker);
         }
         more
+    }
+
+    /// All workers, this one too.
+    pub(super) fn meet(&mut self, workers: Weak<[Handle]>) {
+        self.workers = workers;
+    }
+
+    /// Tells the other workers what concerns them.
+    pub(super) fn pass_on(&mut self) {
+        let (passed, news) = (self.checker.take_passed(), self.checker.take_news());
+        if passed.is_empty() && news.is_empty() {
+            return;
+        }
+        let Some(workers) = self.workers.upgrade() else { return };
+        let mut parts: Vec<Vec<Passed>> = workers.iter().map(|_| Vec::new()).collect();
+        for passed in passed {
+            parts[passed.to(workers.len())].push(passed);
+        }
+        for (index, part) in parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+            let accept = move |worker: &mut Self| {
+                part.iter().for_each(|passed| worker.checker.accept(passed));
+            };
+            workers[index].tell(Box::new(accept));
+        }
+        if !news.is_empty() {
+            for (_, other) in workers.iter().enumerate().filter(|(index, _)| *index != self.index) {
+                let news = news.clone();
+                let hear = move |worker: &mut Self| {
+                    news.iter().for_each(|news| worker.checker.hear(news));
+                };
+                other.tell(Box::new(hear));
+            }
+        }
     }
 
     /// Takes lines that others observed, at the time of their arrival.

@@ -197,8 +197,9 @@ impl Control {
         for topic in asked {
             let Some(&compacted) = told.get(&*topic) else { continue };
             if self.compacted.insert(topic.clone(), compacted) != Some(compacted) {
-                let tap = self.tap_of(&topic);
-                self.order(tap, Order::Compacted { topic, compacted });
+                for tap in 0..self.orders.len() {
+                    self.order(tap, Order::Compacted { topic: topic.clone(), compacted });
+                }
             }
         }
         Ok(())
@@ -208,25 +209,31 @@ impl Control {
         Describe { client: &self.asker, broker: self.broker, timeout: TIMEOUT }
     }
 
-    fn tap_of(&self, topic: &str) -> usize {
-        self.owners.owner(&self.settings.stream(topic))
+    fn tap_of(&self, topic: &str, partition: i32) -> usize {
+        self.owners.owner(&self.settings.stream(topic), &partition.to_string())
     }
 
     /// Begins topics anew that were made again.
     fn begin_anew(&mut self) {
         for topic in std::mem::take(&mut self.anew) {
-            let tap = self.tap_of(&topic);
-            let numbers = self.started[tap].iter().enumerate();
-            let parts: Vec<_> = numbers.filter(|(_, place)| place.0 == topic).collect();
-            let places: Vec<_> = parts.iter().map(|(_, (topic, p))| (&**topic, *p)).collect();
+            let of_tap = |(tap, started): (usize, &Vec<(Arc<str>, i32)>)| {
+                let places = started.iter().enumerate();
+                let of_topic = places.filter(|(_, place)| place.0 == topic);
+                of_topic.map(|(number, place)| (tap, number, place.1)).collect::<Vec<_>>()
+            };
+            let parts: Vec<_> = self.started.iter().enumerate().flat_map(of_tap).collect();
+            let places: Vec<_> =
+                parts.iter().map(|&(.., partition)| (&*topic, partition)).collect();
             let Ok(starts) = offsets(&self.asker, &places, Offset::Beginning, TIMEOUT) else {
                 self.anew.insert(topic);
                 continue;
             };
-            let start = |(number, (topic, partition)): &(usize, &(Arc<str>, i32))| {
-                Some((*number, starts.get(&(&**topic, *partition)).copied()??))
-            };
-            let partitions: Vec<_> = parts.iter().filter_map(start).collect();
+            let mut partitions: HashMap<usize, Vec<(usize, u64)>> = HashMap::new();
+            for &(tap, number, partition) in &parts {
+                if let Some(start) = starts.get(&(&*topic, partition)).copied().flatten() {
+                    partitions.entry(tap).or_default().push((number, start));
+                }
+            }
             if partitions.is_empty() && !parts.is_empty() {
                 self.anew.insert(topic);
                 continue;
@@ -240,8 +247,11 @@ impl Control {
             for tap in 0..self.orders.len() {
                 self.order(tap, Order::Reopen(self.reader.clone()));
             }
-            self.gone.retain(|&(of, number)| of != tap || !parts.iter().any(|(n, _)| *n == number));
-            self.order(tap, Order::Anew { topic, partitions });
+            self.gone
+                .retain(|&(tap, number)| !parts.iter().any(|&(t, n, _)| (t, n) == (tap, number)));
+            for (tap, partitions) in partitions {
+                self.order(tap, Order::Anew { topic: topic.clone(), partitions });
+            }
         }
     }
 
@@ -292,7 +302,7 @@ impl Control {
     }
 
     fn start(&mut self, topic: Arc<str>, partition: i32, begin: Begin, offset: u64) {
-        let tap = self.tap_of(&topic);
+        let tap = self.tap_of(&topic, partition);
         self.started[tap].push((topic.clone(), partition));
         // An empty log at offset 0 is watched from its first message, wherever reading begins.
         let from_start = begin == Begin::Beginning || offset == 0;

@@ -1,7 +1,7 @@
 //! The ledger's topic (contracts §2), read beside the streams and never as one of them.
 //!
-//! A thread with a consumer of its own reads what producers say and hands it to every worker: a
-//! stream's stamps may be judged in another stream, its alias, of another worker. It also tells up
+//! A thread with a consumer of its own reads what producers say and hands it to every worker, of
+//! which each takes what is said of its partitions. It also tells up
 //! to when the topic is read to its end, for a lane that has been silent since then has nothing more
 //! to say: the broker is asked anew for the end, and once all below is read, the time of asking is
 //! told. A topic that is not there has been read to its end; it is looked for again.
@@ -78,6 +78,9 @@ impl engine::Tap for Listening {
                 for record in &*records {
                     let record = record.record();
                     let stream = format!("{}{}", self.prefix, record.stream);
+                    if !checker.owns(&stream, record.lane) {
+                        continue;
+                    }
                     // Parsing has validated it.
                     let taken = checker.ledger_in(&stream, &record, now);
                     debug_assert!(taken.is_ok(), "a ledger that was parsed is of good form");

@@ -139,7 +139,8 @@ async fn streams_are_shared_among_workers() {
         cluster.send(topic, partition, (0..10).filter(|&number| number != 5));
     }
     let settings = EngineSettings { workers: 2, ..settings(300) };
-    let owners: HashSet<_> = topics.iter().map(|topic| settings.owner(topic)).collect();
+    let places = topics.iter().flat_map(|topic| [(topic, "0"), (topic, "1")]);
+    let owners: HashSet<_> = places.map(|(topic, part)| settings.owner(topic, part)).collect();
     assert_eq!(owners.len(), 2);
     let named = topics.map(str::to_owned).to_vec();
     let engine = cluster.tap(topics_named(named), From::Beginning, &settings);

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use super::message::{Message, Seen};
 use super::settings::RabbitSettings;
+use super::tap::PARTITION;
 use crate::engine::EngineSettings;
 
 /// A stream in a view, as a tap is told of it once.
@@ -39,7 +40,7 @@ impl Places {
 
     /// A place for a stream that was not met yet.
     pub(super) fn add(&mut self, seen: Seen, stream: &str) -> (usize, u32) {
-        let tap = self.owners.owner(&format!("{}{stream}", self.prefix));
+        let tap = self.owners.owner(&format!("{}{stream}", self.prefix), PARTITION);
         let number = self.counts[tap];
         self.counts[tap] += 1;
         self.known.insert((seen, stream.to_owned()), (tap, number));

@@ -16,7 +16,7 @@ use crate::engine::{self, EngineSettings, Switch};
 /// The log, as a view.
 const VIEW: &str = "log";
 /// RabbitMQ has no partitions: every stream is one.
-const PARTITION: &str = "0";
+pub(super) const PARTITION: &str = "0";
 /// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
 const STALL_MS: u64 = 1000;
 /// How often an end is asked for, where something waits for it.
@@ -179,8 +179,12 @@ impl Tap {
             Order::Back => self.go_on(checker, at),
             Order::Ledger(records) => {
                 for record in &*records {
+                    let record = record.record();
+                    if !checker.owns(record.stream, record.lane) {
+                        continue;
+                    }
                     // Parsing has validated it.
-                    let taken = checker.ledger(&record.record(), Some(at));
+                    let taken = checker.ledger(&record, Some(at));
                     debug_assert!(taken.is_ok(), "a ledger that was parsed is of good form");
                 }
             }
