@@ -43,7 +43,9 @@ fn headers_keys_placement_and_order() {
     let mut logs = [("unchanged-plain", "stamp=no"), ("unchanged-stamped", "stamp=yes")].map(
         |(topic, stamp)| {
             kafka.create(topic, 5);
-            let mut orders = Producer::start(&kafka, topic, "orders", 0, &[stamp, "threads=1"]);
+            // Without idempotence a batch that is sent again may overtake: the client's own doing.
+            let settings = [stamp, "threads=1", "set.enable.idempotence=true"];
+            let mut orders = Producer::start(&kafka, topic, "orders", 0, &settings);
             // The partitions are known from the second time on: the stamper chooses then.
             for _ in 0..2 {
                 orders.send(4_000);
