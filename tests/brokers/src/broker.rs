@@ -223,6 +223,12 @@ impl Kafka {
         (Ipv4Addr::LOCALHOST, self.base + offset).into()
     }
 
+    /// What runs one of Kafka's own tools, given its class, as words of a shell.
+    #[must_use]
+    pub fn tool(&self) -> String {
+        format!("{} run", script_path().display())
+    }
+
     /// A directory for a test's own files.
     #[must_use]
     pub fn directory(&self, name: &str) -> PathBuf {
@@ -430,7 +436,11 @@ fn variable(name: &str) -> String {
 }
 
 fn script() -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/kafka.sh"))
+    Command::new(script_path())
+}
+
+fn script_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/kafka.sh")
 }
 
 fn tool(class: &str) -> Command {

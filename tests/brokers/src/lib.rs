@@ -11,6 +11,7 @@
 pub mod arguments;
 pub mod broker;
 pub mod consumer;
+pub mod documents;
 pub mod files;
 pub mod http;
 pub mod ledger;

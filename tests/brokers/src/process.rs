@@ -51,6 +51,11 @@ impl Process {
         Self { name: name.to_owned(), child, input, output }
     }
 
+    /// The next line that it says.
+    pub fn line(&mut self) -> String {
+        self.hear("")
+    }
+
     /// Gives it one line.
     pub fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().expect("the process was not told to finish");
@@ -137,9 +142,25 @@ pub fn say(line: &str) {
 /// If it was not built.
 #[must_use]
 pub fn lab(program: &str) -> Command {
+    built(program, "cargo build -p lacuna-brokers")
+}
+
+/// One of the interceptors' examples.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn example(program: &str) -> Command {
+    built(
+        &format!("examples/{program}"),
+        "cargo build -p lacuna-kafka -p lacuna-rabbitmq --examples",
+    )
+}
+
+fn built(program: &str, by: &str) -> Command {
     // The test binary stands in `<target>/<profile>/deps`, the programs one level above.
     let test = std::env::current_exe().expect("a process knows its own file");
     let path: PathBuf = test.ancestors().nth(2).expect("a target directory").join(program);
-    assert!(path.exists(), "{} is not built: cargo build -p lacuna-brokers", path.display());
+    assert!(path.exists(), "{} is not built: {by}", path.display());
     Command::new(path)
 }
