@@ -105,6 +105,7 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     }
     let stream = &config.default_stream;
     let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms);
+    tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     let draining = engine.clone();
     let (drained, ending) = oneshot::channel::<()>();
@@ -149,6 +150,7 @@ fn engine_settings(config: &Config) -> EngineSettings {
         streams: config.stream_settings(),
         switch,
         outside: Arc::default(),
+        hearing: Arc::default(),
     }
 }
 

@@ -85,25 +85,26 @@ impl Sidecar {
             ("LACUNA_MEMBERS__RING_DIR", rings.to_str().expect("a path of text")),
         ];
         let arguments = [arguments.as_slice(), &overrides, more].concat();
-        let mut sidecar = Self::launch(&arguments, &variables, address, log);
-        sidecar.rings.clone_from(&rings);
+        let sidecar = Self::launch(&arguments, &variables, address, log, rings.clone());
         sidecar.ready();
         sidecar
     }
 
-    /// Starts it with these arguments of `run`, which let it listen at `address`.
+    /// Starts it with these arguments of `run`, which let it listen at `address` and read rings in
+    /// this directory.
     #[must_use]
     pub fn launch(
         arguments: &[&str],
         variables: &[(&str, &str)],
         address: SocketAddr,
         log: PathBuf,
+        rings: PathBuf,
     ) -> Self {
         let file = File::create(&log).expect("the run's directory can be written");
         let mut command = Command::new(binary());
         command.arg("run").args(arguments).envs(variables.iter().copied()).stderr(file);
         let process = Process::start("lacuna", &mut command);
-        Self { process, address, log, rings: PathBuf::new() }
+        Self { process, address, log, rings }
     }
 
     /// Waits until it watches.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use lacuna_interceptor::Switch;
+use lacuna_interceptor::{CheckOptions, Switch};
 use rdkafka::client::OAuthToken;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{
@@ -22,7 +22,7 @@ use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::context::pass_on_client_callbacks;
 use crate::native;
-use crate::observer::{CheckOptions, Observer};
+use crate::observer::Observer;
 
 /// The application's consumer context. It has the callbacks of [`ConsumerContext`] but for the type
 /// of the consumer in them, which is a checked one: change the trait's and the consumer's name in
@@ -149,18 +149,18 @@ impl<I> Checked<I> {
         Ok(Self { consumer: I::from_config_and_context(config, context)?, observer })
     }
 
-    /// Whether a sidecar can hear what this consumer is handed: there is a directory for its ring,
-    /// and a ring could be made there.
+    /// Whether there is a way to a sidecar: a ring could be made in the directory that is named, or a
+    /// sidecar is.
     #[must_use]
     pub fn is_telling(&self) -> bool {
         self.observer.is_telling()
     }
 
-    /// Messages that were handed over and that no sidecar will hear of, because it did not read for
-    /// so long that there was no room. To it they are unknown.
+    /// Messages that were handed over and that no sidecar will hear of, because it did not listen for
+    /// so long that there was no room, or refused them. To it they are unknown.
     #[must_use]
     pub fn untold(&self) -> u64 {
-        self.observer.lost()
+        self.observer.untold()
     }
 
     /// The switch that governs the checking; it may be turned at any time.

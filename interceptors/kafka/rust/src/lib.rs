@@ -36,8 +36,8 @@ pub use consumer::{CheckContext, Checked, CheckedConsumer, CheckedContext, Check
 pub use context::StampContext;
 pub use future::{DeliveryFuture, FutureContext, StampedFutureProducer};
 pub use lacuna_interceptor::{
-    CHECK_ENV, Counts, LEDGER_ENV, PRODUCER_ENV, Reported, SIDECAR_ENV, STAMP_ENV, Switch,
+    CHECK_ENV, CheckOptions, Counts, LEDGER_ENV, PRODUCER_ENV, Reported, SIDECAR_ENV, STAMP_ENV,
+    Switch,
 };
-pub use observer::CheckOptions;
 pub use options::Options;
 pub use producer::{Enqueue, StampedProducer, StampedThreadedProducer};

@@ -8,7 +8,7 @@
 //!                          └ book ◀── confirms, returns ──────┘
 //!
 //! application ◀─ delivery ─ observer ◀─ delivery ────── lapin ◀── RabbitMQ
-//!                           └ posts to the sidecar, which judges the view
+//!                           └ tells the sidecar, which judges the view
 //! ```
 //!
 //! Adopting it is one call for each channel: [`Stamper::channel`]. The [`Stamper`] outlives its
@@ -20,6 +20,7 @@ mod carrier;
 mod confirm;
 mod confirms;
 mod consumer;
+mod idle;
 mod ledger;
 mod observer;
 mod options;
@@ -30,9 +31,9 @@ mod transaction;
 pub use confirm::{Number, StampedConfirm};
 pub use consumer::{CheckedConsumer, Members};
 pub use lacuna_interceptor::{
-    CHECK_ENV, Counts, LEDGER_ENV, PRODUCER_ENV, Reported, SIDECAR_ENV, STAMP_ENV, Switch,
+    CHECK_ENV, CheckOptions, Counts, LEDGER_ENV, PRODUCER_ENV, Reported, SIDECAR_ENV, STAMP_ENV,
+    Switch,
 };
-pub use observer::CheckOptions;
 pub use options::Options;
 pub use producer::StampedChannel;
 pub use stamper::Stamper;

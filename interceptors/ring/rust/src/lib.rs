@@ -19,11 +19,13 @@
 
 mod map;
 mod reader;
+mod reading;
 mod record;
 mod writer;
 
 pub use map::OpenError;
 pub use reader::{Garbled, Reader};
+pub use reading::Reading;
 pub use record::Record;
 pub use writer::Writer;
 

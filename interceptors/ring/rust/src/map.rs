@@ -7,21 +7,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use crate::reading::Reading;
+
 /// Words before the ring: a page, so that head and tail have lines of the cache of their own.
 const HEADER: usize = 512;
 /// Longest name of a view, in bytes.
 pub(crate) const MAX_VIEW: usize = 2_048;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"lacuna\0\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"lacuna\0\x02");
 
 const AT_MAGIC: usize = 0;
 const AT_CAPACITY: usize = 1;
 const AT_VIEW_LEN: usize = 2;
-const AT_COMMITTED: usize = 3;
+const AT_READING: usize = 3;
 const AT_HEAD: usize = 8;
 const AT_TAIL: usize = 16;
 const AT_READERS: usize = 24;
 const AT_BEHIND: usize = 9;
+const AT_BUSY: usize = 10;
 const AT_VIEW: usize = 32;
 
 /// Why a file cannot be used as a ring.
@@ -52,7 +55,7 @@ impl Map {
         file: &File,
         bytes: usize,
         view: &str,
-        committed: bool,
+        reading: Reading,
     ) -> Result<Self, OpenError> {
         if view.len() > MAX_VIEW {
             return Err(OpenError::View);
@@ -70,7 +73,7 @@ impl Map {
         let this = Self { map: MmapOptions::new().map_raw(file)?, capacity };
         this.word(AT_CAPACITY).store(capacity as u64, Ordering::Relaxed);
         this.word(AT_VIEW_LEN).store(view.len() as u64, Ordering::Relaxed);
-        this.word(AT_COMMITTED).store(u64::from(committed), Ordering::Relaxed);
+        this.word(AT_READING).store(reading.word(), Ordering::Relaxed);
         for (at, word) in words(view.as_bytes()).enumerate() {
             this.word(AT_VIEW + at).store(word, Ordering::Relaxed);
         }
@@ -99,8 +102,8 @@ impl Map {
         String::from_utf8(bytes).ok()
     }
 
-    pub(crate) fn committed(&self) -> bool {
-        self.word(AT_COMMITTED).load(Ordering::Relaxed) != 0
+    pub(crate) fn reading(&self) -> Option<Reading> {
+        Reading::of(self.word(AT_READING).load(Ordering::Relaxed))
     }
 
     pub(crate) fn capacity(&self) -> u64 {
@@ -120,6 +123,11 @@ impl Map {
     /// Not 0: the writer has something to tell for which there was no room.
     pub(crate) fn behind(&self) -> &AtomicU64 {
         self.word(AT_BEHIND)
+    }
+
+    /// Not 0: something that was sent to the writer's process may not have been handed over yet.
+    pub(crate) fn busy(&self) -> &AtomicU64 {
+        self.word(AT_BUSY)
     }
 
     /// How many have begun to read it.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::EXTENSION;
 use crate::map::{Map, OpenError};
+use crate::reading::Reading;
 use crate::record::{FIXED, Record, split};
 
 /// What stands in the ring is no record: somebody else has written to it. Nothing behind it can be
@@ -22,6 +23,7 @@ pub struct Reader {
     file: File,
     path: PathBuf,
     view: String,
+    reading: Reading,
     /// What was given; the tail follows when it is [`Reader::release`]d.
     next: u64,
     bytes: Vec<u8>,
@@ -43,9 +45,10 @@ impl Reader {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let map = Map::open(&file)?;
         let view = map.view().ok_or(OpenError::Form)?;
+        let reading = map.reading().ok_or(OpenError::Form)?;
         map.readers().fetch_add(1, Ordering::Relaxed);
         let next = map.tail().load(Ordering::Relaxed);
-        Ok(Self { map, file, path: path.to_owned(), view, next, bytes: Vec::new() })
+        Ok(Self { map, file, path: path.to_owned(), view, reading, next, bytes: Vec::new() })
     }
 
     /// The file.
@@ -60,10 +63,10 @@ impl Reader {
         &self.view
     }
 
-    /// Whether the group reads committed messages only.
+    /// How the group reads.
     #[must_use]
-    pub fn committed(&self) -> bool {
-        self.map.committed()
+    pub fn reading(&self) -> Reading {
+        self.reading
     }
 
     /// Up to where there are records now.
@@ -76,6 +79,12 @@ impl Reader {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.map.behind().load(Ordering::Acquire) != 0
+    }
+
+    /// Whether something that was sent to its process may not have been handed over yet.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.map.busy().load(Ordering::Acquire) != 0
     }
 
     /// Whether its process has ended. What it wrote before is there to be read.

@@ -7,6 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::map::{Map, OpenError};
+use crate::reading::Reading;
 use crate::record::Record;
 use crate::{EXTENSION, order};
 
@@ -23,12 +24,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A new ring in this directory, which is made if it is not there; `view` is the group's name,
-    /// and `committed` says that it reads committed messages only.
+    /// A new ring in this directory, which is made if it is not there; `view` is the group's name.
     pub fn create(
         dir: &Path,
         view: &str,
-        committed: bool,
+        reading: Reading,
         bytes: usize,
     ) -> Result<Self, OpenError> {
         fs::create_dir_all(dir)?;
@@ -37,7 +37,7 @@ impl Writer {
         let making = path.with_extension("new");
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o660).open(&making)?;
-        let made = Self::make(file, bytes, view, committed).and_then(|writer| {
+        let made = Self::make(file, bytes, view, reading).and_then(|writer| {
             fs::rename(&making, &path)?;
             Ok(writer)
         });
@@ -48,9 +48,9 @@ impl Writer {
         made
     }
 
-    fn make(file: File, bytes: usize, view: &str, committed: bool) -> Result<Self, OpenError> {
+    fn make(file: File, bytes: usize, view: &str, reading: Reading) -> Result<Self, OpenError> {
         file.lock()?;
-        let map = Map::create(&file, bytes, view, committed)?;
+        let map = Map::create(&file, bytes, view, reading)?;
         Ok(Self { map, head: 0, tail: 0, _file: file })
     }
 
@@ -85,6 +85,11 @@ impl Writer {
     /// is known of a process that was killed before there was room.
     pub fn set_behind(&self, behind: bool) {
         self.map.behind().store(u64::from(behind), Ordering::Release);
+    }
+
+    /// Says whether something that was sent to this process may not have been handed over yet.
+    pub fn set_busy(&self, busy: bool) {
+        self.map.busy().store(u64::from(busy), Ordering::Release);
     }
 
     #[inline]

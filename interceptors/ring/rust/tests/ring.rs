@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use lacuna_ring::{Garbled, Reader, Record, Writer};
+use lacuna_ring::{Garbled, Reader, Reading, Record, Writer};
 
 /// Bytes before the ring, and where the head stands in them.
 const HEADER: u64 = 4_096;
@@ -67,7 +67,7 @@ fn read(reader: &mut Reader) -> (Vec<String>, Result<(), Garbled>) {
 #[test]
 fn what_is_told_is_read_by_whoever_comes_after_the_process() {
     let dir = Dir::new("told");
-    let mut writer = Writer::create(&dir.0, "billing", true, 1 << 16).unwrap();
+    let mut writer = Writer::create(&dir.0, "billing", Reading::Committed, 1 << 16).unwrap();
     let long = [b'x'; 400];
     let records = [
         Record::Generation { generation: 7, order: 2 },
@@ -81,7 +81,10 @@ fn what_is_told_is_read_by_whoever_comes_after_the_process() {
     ];
     assert!(writer.add_all(&records));
     let mut reader = Reader::open(&dir.only()).unwrap();
-    assert_eq!((reader.view(), reader.committed(), writer.readers()), ("billing", true, 1));
+    assert_eq!(
+        (reader.view(), reader.reading(), writer.readers()),
+        ("billing", Reading::Committed, 1)
+    );
     assert!(!reader.is_dead());
     let (found, end) = read(&mut reader);
     assert_eq!((found, end), (records.map(|record| format!("{record:?}")).to_vec(), Ok(())));
@@ -99,7 +102,7 @@ fn what_is_told_is_read_by_whoever_comes_after_the_process() {
 #[test]
 fn what_has_no_room_is_refused_and_the_rest_goes_round_and_round() {
     let dir = Dir::new("round");
-    let mut writer = Writer::create(&dir.0, "g", false, 1 << 13).unwrap();
+    let mut writer = Writer::create(&dir.0, "g", Reading::Ordered, 1 << 13).unwrap();
     let mut reader = Reader::open(&dir.only()).unwrap();
     let (mut told, mut heard) = (0, 0);
     let mut refused = 0;
@@ -128,7 +131,7 @@ fn what_has_no_room_is_refused_and_the_rest_goes_round_and_round() {
 #[test]
 fn the_next_reader_goes_on_where_the_last_one_has_released() {
     let dir = Dir::new("next");
-    let mut writer = Writer::create(&dir.0, "g", false, 1 << 13).unwrap();
+    let mut writer = Writer::create(&dir.0, "g", Reading::Ordered, 1 << 13).unwrap();
     assert!(writer.add_all(&[handed(0, None), handed(1, None)]));
     let mut first = Reader::open(&dir.only()).unwrap();
     let head = first.head();
@@ -156,7 +159,7 @@ fn overwrite(path: &Path, at: u64, word: u64) {
 
 /// A ring with some records, where each ends in words, and each as text.
 fn some_records(dir: &Dir) -> (PathBuf, Vec<u64>, Vec<String>) {
-    let mut writer = Writer::create(&dir.0, "g", false, 1 << 13).unwrap();
+    let mut writer = Writer::create(&dir.0, "g", Reading::Ordered, 1 << 13).unwrap();
     let ring = dir.only();
     let probe = Reader::open(&ring).unwrap();
     let (mut ends, mut texts) = (Vec::new(), Vec::new());

@@ -13,7 +13,7 @@ use super::source::{Opened, Source, SourceStatus};
 use super::switch::Switch;
 use super::worker::{self, Worker};
 use crate::groups::GroupRow;
-use crate::members::Told;
+use crate::members::{Hearing, Told};
 use crate::record::{Ledger, Line};
 
 /// Which states of a gap row are asked for; `None` is a recovered one.
@@ -32,6 +32,7 @@ pub struct Engine {
     workers: Arc<[worker::Handle]>,
     sources: Arc<[Box<dyn Source>]>,
     switch: Arc<Mutex<Switch>>,
+    hearing: Arc<Hearing>,
 }
 
 impl Engine {
@@ -60,6 +61,7 @@ impl Engine {
             workers,
             sources: sources.into(),
             switch: Arc::new(Mutex::new(settings.switch.clone())),
+            hearing: Arc::clone(&settings.hearing),
         })
     }
 
@@ -197,6 +199,12 @@ impl Engine {
     /// Takes ledger records, in order, at the time of their arrival.
     pub async fn ledger(&self, records: Vec<Ledger>) -> Result<(), Stopped> {
         self.observations(records.into_iter().map(Line::Ledger).collect()).await
+    }
+
+    /// Whether members of groups have been heard.
+    #[must_use]
+    pub fn hearing(&self) -> &Hearing {
+        &self.hearing
     }
 
     /// Whether this stream is checked; without one: whether checking is on at all.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use lacuna_core::{Limits, Settings, Share, StreamSettings};
 
 use super::switch::Switch;
-use crate::members::Outside;
+use crate::members::{Hearing, Outside};
 
 /// What the engine is started with.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct EngineSettings {
     pub switch: Switch,
     /// What sources know of groups and logs that members of groups are judged by.
     pub outside: Arc<Outside>,
+    /// Whether members of groups have been heard.
+    pub hearing: Arc<Hearing>,
 }
 
 impl Default for EngineSettings {
@@ -30,6 +32,7 @@ impl Default for EngineSettings {
             streams: HashMap::new(),
             switch: Switch::default(),
             outside: Arc::default(),
+            hearing: Arc::default(),
         }
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Worker {
 struct Reported {
     id: PartitionId,
     on: bool,
+    /// How it is watched, as it was said last; `None`: nothing has been reported of it.
+    watch: Option<Watch>,
 }
 
 impl Worker {
@@ -210,7 +212,7 @@ impl Worker {
     }
 
     fn take_event(&mut self, place: &Place<'static>, event: &Event<'static>, now: u64) {
-        let reported = match self.places.get(place) {
+        let reported = match self.places.get_mut(place) {
             Some(reported) => reported,
             None => {
                 let Place { view, stream, partition } = place;
@@ -219,12 +221,24 @@ impl Worker {
                     return;
                 };
                 let on = self.switch.is_on(Some(stream));
-                self.places.entry(place.clone()).or_insert(Reported { id, on })
+                self.places.entry(place.clone()).or_insert(Reported { id, on, watch: None })
             }
         };
-        if reported.on {
-            event.apply(&mut self.checker, reported.id, Some(now));
+        if !reported.on {
+            return;
         }
+        let begun = reported.watch.is_some();
+        let watch = reported.watch.get_or_insert_default();
+        if let Event::Watch(said) = event {
+            *watch = *said;
+            // Where there is no order there is no position that could show that it goes on, and
+            // another member's next line must not make a break into none.
+            if begun && !said.ordered && !said.handover {
+                self.checker.pause(reported.id, now);
+                return;
+            }
+        }
+        event.apply(&mut self.checker, reported.id, Some(now));
     }
 
     /// Pauses what is off now, and watches again what is on again.
@@ -236,7 +250,12 @@ impl Worker {
         for (place, reported) in &mut self.places {
             let on = switch.is_on(Some(&place.stream));
             if on && !reported.on {
-                self.checker.watch(reported.id, &Watch { at, ..Watch::default() });
+                let said = reported.watch.unwrap_or_default();
+                let Watch { committed, ordered, .. } = said;
+                // What passed while it was off is unknown, of competing members as well.
+                let watch = Watch { at, committed, ordered, handover: !ordered, ..said };
+                let watch = Watch { position: None, from_start: false, ..watch };
+                self.checker.watch(reported.id, &watch);
             } else if !on && reported.on {
                 self.checker.pause(reported.id, at);
             }

@@ -36,6 +36,17 @@ impl Batch {
     }
 }
 
+impl Batch {
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether its source begins with it.
+    pub(super) const fn is_first(&self) -> bool {
+        self.number <= 1
+    }
+}
+
 /// Whether a batch was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
@@ -78,6 +89,10 @@ impl Batches {
         } else {
             Ok(Known::New)
         }
+    }
+
+    pub(super) fn knows(&self, batch: &Batch) -> bool {
+        self.sources.contains_key(&batch.source)
     }
 
     pub(super) fn note(&mut self, batch: Batch) {

@@ -5,13 +5,16 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use lacuna_ring::order;
 use serde::Serialize;
 
 use super::batches::{Batch, Known};
+use super::lease;
 use super::problem::Problem;
 use super::report::json;
 use super::router::Api;
 use crate::engine::Stopped;
+use crate::members::Lease;
 use crate::record::{Ledger, Line, LineError, Lines};
 
 #[derive(Serialize)]
@@ -29,26 +32,43 @@ pub(super) async fn observations(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let batch = headers.get("lacuna-batch").map(Batch::read).transpose()?;
+    let lease = headers.get("lacuna-lease").map(lease::read).transpose()?;
     let lines = lines(&body?, |text| Line::parse(text).map(Line::into_owned))?;
     let taken = lines.len();
     let Some(batch) = batch else {
+        if lease.is_some() {
+            return Err(Problem::bad("Lacuna-Lease is a batch's: Lacuna-Batch is missing"));
+        }
         api.engine.observations(lines).await?;
         return json(&Taken { v: 1, taken, repeated: false });
     };
     // A client that gives up ends its request in the middle; what was begun here must not be.
-    let taking = tokio::spawn(take_once(api, batch, lines));
+    let taking = tokio::spawn(take_once(api, batch, lease, lines));
     json(&taking.await.map_err(|_| Stopped)??)
 }
 
 /// Takes a batch, unless it was taken before.
-async fn take_once(api: Api, batch: Batch, lines: Vec<Line<'static>>) -> Result<Taken, Problem> {
+async fn take_once(
+    api: Api,
+    batch: Batch,
+    lease: Option<Lease>,
+    lines: Vec<Line<'static>>,
+) -> Result<Taken, Problem> {
     let taken = lines.len();
     // Held until it is taken: the same batch may come twice at the same time.
     let mut batches = api.batches.lock().await;
-    match batches.look_up(&batch)? {
+    let known = batches.look_up(&batch)?;
+    if lease.is_some() && known == Known::New {
+        lease::admit(api.engine.hearing(), &batches, &batch)?;
+    }
+    match known {
         Known::Taken => Ok(Taken { v: 1, taken: 0, repeated: true }),
         Known::New => {
+            let places: Vec<_> = lease.iter().flat_map(|_| lease::places(&lines)).collect();
             api.engine.observations(lines).await?;
+            if let Some(lease) = lease {
+                api.engine.hearing().taken(batch.source(), lease, places, order());
+            }
             batches.note(batch);
             Ok(Taken { v: 1, taken, repeated: false })
         }

@@ -6,6 +6,7 @@ mod findings;
 mod groups;
 mod health;
 mod intake;
+mod lease;
 mod problem;
 mod query;
 mod report;

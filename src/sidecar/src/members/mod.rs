@@ -6,10 +6,12 @@
 //! member ─▶ ring ─┘
 //! ```
 
+mod hearing;
 mod outside;
 mod rings;
 mod seats;
 
+pub use hearing::{Hearing, Lease, Round, TooMany, end_leases};
 pub use outside::{Outside, Taken};
 pub use rings::{RingsError, watch};
 pub use seats::{Control, Seats, Told};

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lacuna_ring::{Garbled, Reader, Record};
+use lacuna_ring::{Garbled, Reader, Record, order};
 use tokio::runtime::Handle;
 
+use super::hearing::Round;
 use super::outside::Outside;
 use super::seats::{Control, Seats, Told};
 use crate::clock;
@@ -38,6 +39,7 @@ pub fn watch(dir: &Path, engine: Engine, outside: Arc<Outside>) -> Result<(), Ri
     fs::create_dir_all(dir).map_err(failed)?;
     let lock = File::create(dir.join("sidecar.lock")).map_err(failed)?;
     lock.try_lock().map_err(|error| failed(error.into()))?;
+    engine.hearing().listen();
     let rings = Rings {
         dir: dir.to_owned(),
         outside,
@@ -45,6 +47,7 @@ pub fn watch(dir: &Path, engine: Engine, outside: Arc<Outside>) -> Result<(), Ri
         refused: HashSet::new(),
         seats: Seats::default(),
         next: 0,
+        left: Told::new(),
         _lock: lock,
     };
     let runtime = Handle::current();
@@ -61,6 +64,8 @@ struct Rings {
     refused: HashSet<PathBuf>,
     seats: Seats,
     next: u64,
+    /// What members have left behind in the last round.
+    left: Told,
     _lock: File,
 }
 
@@ -74,18 +79,21 @@ struct Ring {
     messages: u64,
     dead: bool,
     behind: bool,
+    busy: bool,
     garbled: bool,
 }
 
 impl Rings {
     fn run(mut self, engine: &Engine, runtime: &Handle) {
         loop {
-            let mut told = Told::new();
+            let mut told = std::mem::take(&mut self.left);
+            let begun = order();
             let more = self.round(&mut told);
             if !told.is_empty() && runtime.block_on(engine.told(told)).is_err() {
                 return;
             }
             self.release();
+            engine.hearing().looked(self.heard(begun));
             if !more {
                 thread::sleep(PAUSE);
             }
@@ -103,6 +111,8 @@ impl Rings {
         // came before it is below these heads.
         self.find();
         for ring in &mut self.rings {
+            // Before the head, so that all that was handed over before it was idle stands below.
+            ring.busy = ring.reader.is_busy() && !ring.dead;
             ring.messages = ring.reader.head();
             ring.behind = ring.reader.is_behind();
             if ring.behind {
@@ -149,7 +159,7 @@ impl Rings {
                 Ok(reader) => {
                     let member = self.next;
                     self.next += 1;
-                    self.seats.join(member, reader.view(), reader.committed());
+                    self.seats.join(member, reader.view(), reader.reading());
                     self.rings.push(Ring {
                         member,
                         reader,
@@ -158,6 +168,7 @@ impl Rings {
                         messages: 0,
                         dead: false,
                         behind: false,
+                        busy: false,
                         garbled: false,
                     });
                 }
@@ -169,17 +180,29 @@ impl Rings {
         }
     }
 
+    /// What has been heard, in the round that began at this time.
+    fn heard(&self, begun: u64) -> Round {
+        let view = |ring: &Ring| ring.reader.view().to_owned();
+        let unheard = |ring: &&Ring| !ring.is_read() || ring.behind || ring.garbled;
+        let left = self.left.iter().map(|(place, _)| place.view.to_string());
+        Round {
+            begun,
+            unheard: self.rings.iter().filter(unheard).map(view).chain(left).collect(),
+            busy: self.rings.iter().filter(|ring| ring.busy).map(view).collect(),
+        }
+    }
+
     /// Gives room back, and removes the rings of processes that have ended once they are read out.
     fn release(&mut self) {
         let rings = std::mem::take(&mut self.rings);
         for ring in rings {
             ring.reader.release();
-            let read = ring.reader.position() == ring.messages && ring.waiting.is_none();
-            if !(ring.dead && (read || ring.garbled)) {
+            if !(ring.dead && (ring.is_read() || ring.garbled)) {
                 self.rings.push(ring);
                 continue;
             }
-            self.seats.leave(ring.member, !ring.behind && !ring.garbled);
+            let whole = !ring.behind && !ring.garbled;
+            self.seats.leave(ring.member, whole, &mut self.left);
             let path = ring.reader.path().to_owned();
             if let Err(error) = ring.reader.remove() {
                 tracing::warn!(path = %path.display(), %error, "a ring that cannot be removed");
@@ -190,6 +213,11 @@ impl Rings {
 }
 
 impl Ring {
+    /// Whether all has been read that there was in this round.
+    fn is_read(&self) -> bool {
+        self.reader.position() == self.messages && self.waiting.is_none()
+    }
+
     /// Reads messages, up to the next control.
     fn read(&mut self, seats: &mut Seats, told: &mut Told, left: &mut usize) {
         let at = clock::now_ms();

@@ -6,11 +6,15 @@
 //! once in each generation of the group. So the next generation after the one's last is the other's,
 //! or the same (a static member that came back), or there was one in between in which the group was
 //! seen without any member. Else the jump is a pause.
+//!
+//! Members that compete have no seats: each may be handed any message, one that joins is no break, and
+//! what one of them did not tell any other may have been handed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lacuna_core::Watch;
 use lacuna_core::verdict::Cause;
+use lacuna_ring::Reading;
 
 use super::outside::{Outside, Taken};
 use crate::record::{Event, Message, Place};
@@ -56,7 +60,7 @@ pub struct Seats {
 #[derive(Debug)]
 struct Member {
     view: String,
-    committed: bool,
+    reading: Reading,
     generation: Option<u64>,
     /// Its numbers' seats.
     slots: HashMap<u32, usize>,
@@ -79,16 +83,20 @@ struct Seat {
 
 impl Seats {
     /// A member tells from now on.
-    pub fn join(&mut self, member: u64, view: &str, committed: bool) {
+    pub fn join(&mut self, member: u64, view: &str, reading: Reading) {
         let view = view.to_owned();
         let (generation, slots) = (None, HashMap::new());
-        self.members.insert(member, Member { view, committed, generation, slots });
+        self.members.insert(member, Member { view, reading, generation, slots });
     }
 
     /// A member has told all that it ever will; `whole`: and that is all that it was handed.
-    pub fn leave(&mut self, member: u64, whole: bool) {
+    pub fn leave(&mut self, member: u64, whole: bool, told: &mut Told) {
         if !whole {
             self.fall_behind(member);
+            if self.competes(member) {
+                // Whatever the others tell, nobody knows what this one was handed.
+                self.lost(member, told);
+            }
         }
         self.members.remove(&member);
     }
@@ -100,21 +108,21 @@ impl Seats {
 
     /// What a member missed to tell is lost; it goes on from here.
     pub fn lost(&mut self, member: u64, told: &mut Told) {
-        let committed = self.members.get(&member).is_some_and(|member| member.committed);
+        let watch = self.watch(member);
         for (place, seat) in self.held(member) {
             seat.last = None;
-            push(told, place, Event::Watch(Watch { committed, ..Watch::default() }));
+            push(told, place, Event::Watch(watch));
         }
     }
 
     /// The application goes on elsewhere by itself: what it passes over is no loss.
     pub fn moved(&mut self, member: u64, slot: u32, position: Option<u64>, told: &mut Told) {
-        let committed = self.members.get(&member).is_some_and(|member| member.committed);
+        let watch = self.watch(member);
         let Some((place, seat)) = self.seat(member, slot) else { return };
         if seat.member == member {
             seat.last = None;
         }
-        push(told, place, Event::Watch(Watch { position, committed, ..Watch::default() }));
+        push(told, place, Event::Watch(Watch { position, ..watch }));
     }
 
     /// A member was handed a message.
@@ -182,11 +190,13 @@ impl Seats {
                     stream: stream.into(),
                     partition: partition.into(),
                 };
-                let committed = own.committed;
+                let reading = own.reading;
                 let known = self.by_place.get(&place).copied();
                 own.slots.insert(slot, known.unwrap_or(self.seats.len()));
                 let seat = known.map(|known| &self.seats[known].1);
-                let goes_on = resumed && seat.is_some_and(|seat| seat.member == member);
+                let competes = reading == Reading::Competing;
+                let own = seat.is_some_and(|seat| seat.member == member);
+                let goes_on = if competes { seat.is_some() } else { resumed && own };
                 let handover = seat.is_some_and(|seat| {
                     let after = |gap| match (seat.generation, generation) {
                         (Some(last), Some(now)) => now.checked_sub(last) == Some(gap),
@@ -196,10 +206,10 @@ impl Seats {
                     seat.whole && !resumed && (after(0) || after(1) || (after(2) && alone()))
                 });
                 // Only where its first message is at position 0 has the beginning been seen.
-                let from_start = seat.is_none() && !resumed;
+                let from_start = seat.is_none() && !resumed && !competes;
+                let handover = handover || (competes && !resumed);
                 if !goes_on {
-                    let watch =
-                        Watch { from_start, position, committed, handover, ..Watch::default() };
+                    let watch = Watch { from_start, position, handover, ..watch_of(reading) };
                     push(told, &place, Event::Watch(watch));
                 }
                 let seat =
@@ -220,10 +230,32 @@ impl Seats {
         self.seats.get_mut(seat).map(|(place, seat)| (&*place, seat))
     }
 
+    /// The seats that it has; where members compete, all that it has ever had.
     fn held(&mut self, member: u64) -> impl Iterator<Item = (&Place<'static>, &mut Seat)> {
-        let held = self.seats.iter_mut().map(|(place, seat)| (&*place, seat));
-        held.filter(move |(_, seat)| seat.member == member && !seat.released)
+        let shared: HashSet<usize> = match self.members.get(&member) {
+            Some(own) if own.reading == Reading::Competing => own.slots.values().copied().collect(),
+            _ => HashSet::new(),
+        };
+        let held = self.seats.iter_mut().map(|(place, seat)| (&*place, seat)).enumerate();
+        let own = move |(index, (_, seat)): &(usize, (_, &mut Seat))| {
+            shared.contains(index) || (seat.member == member && !seat.released)
+        };
+        held.filter(own).map(|(_, seat)| seat)
     }
+
+    fn competes(&self, member: u64) -> bool {
+        self.members.get(&member).is_some_and(|member| member.reading == Reading::Competing)
+    }
+
+    /// How this member's view watches, from here.
+    fn watch(&self, member: u64) -> Watch {
+        watch_of(self.members.get(&member).map_or(Reading::Ordered, |member| member.reading))
+    }
+}
+
+fn watch_of(reading: Reading) -> Watch {
+    let committed = reading == Reading::Committed;
+    Watch { committed, ordered: reading != Reading::Competing, ..Watch::default() }
 }
 
 fn push(told: &mut Told, place: &Place<'static>, event: Event<'static>) {
@@ -250,8 +282,8 @@ mod tests {
     impl Group {
         fn new() -> Self {
             let mut seats = Seats::default();
-            seats.join(ONE, "billing", false);
-            seats.join(TWO, "billing", false);
+            seats.join(ONE, "billing", Reading::Ordered);
+            seats.join(TWO, "billing", Reading::Ordered);
             Self { seats, outside: Outside::default(), order: 0 }
         }
 
@@ -272,6 +304,12 @@ mod tests {
             let assigned =
                 Control::Assigned { slot, stream, partition, generation, position, resumed };
             self.control(member, assigned)
+        }
+
+        fn leave(&mut self, member: u64, whole: bool) -> Vec<String> {
+            let mut told = Told::new();
+            self.seats.leave(member, whole, &mut told);
+            lines(told)
         }
 
         fn release(&mut self, member: u64) {
@@ -295,6 +333,9 @@ mod tests {
 
     fn lines(told: Told) -> Vec<String> {
         let line = |event: &Event<'_>| match event {
+            Event::Watch(Watch { ordered: false, handover, .. }) => {
+                format!("unordered {}", if *handover { "handover" } else { "watch" })
+            }
             Event::Watch(Watch { handover: true, .. }) => "handover".to_owned(),
             Event::Watch(Watch { from_start: true, .. }) => "start".to_owned(),
             Event::Watch(_) => "watch".to_owned(),
@@ -347,7 +388,7 @@ mod tests {
         group.given(ONE, 5);
         assert_eq!(group.control(ONE, Control::Generation(6)), [""; 0]);
         // It was killed: nothing was released.
-        group.seats.leave(ONE, true);
+        group.leave(ONE, true);
         assert_eq!(group.given(TWO, 7), ["handover"]);
     }
 
@@ -355,7 +396,7 @@ mod tests {
     fn who_has_not_told_all_hands_nothing_over() {
         let mut group = Group::new();
         group.given(ONE, 5);
-        group.seats.leave(ONE, false);
+        group.leave(ONE, false);
         assert_eq!(group.given(TWO, 6), ["watch"]);
         // What was lost is a pause; what comes after that is told again.
         let mut told = Told::new();
@@ -365,7 +406,7 @@ mod tests {
         assert_eq!(group.assigned(TWO, Some(6), true), [""; 0]);
         group.release(TWO);
         assert_eq!(group.given(ONE, 7), [""; 0], "it has left for good");
-        group.seats.join(ONE, "billing", false);
+        group.seats.join(ONE, "billing", Reading::Ordered);
         assert_eq!(group.given(ONE, 7), ["handover"]);
     }
 
@@ -393,5 +434,28 @@ mod tests {
         // The next one begins somewhere else.
         group.given(TWO, 6);
         assert_eq!(group.ended(10), [""; 0]);
+    }
+    #[test]
+    fn who_competes_joins_without_a_break_and_leaves_one_where_it_has_not_told_all() {
+        let mut group = Group::new();
+        group.seats.join(ONE, "billing", Reading::Competing);
+        group.seats.join(TWO, "billing", Reading::Competing);
+        assert_eq!(group.given(ONE, None), ["unordered handover"]);
+        assert_eq!(group.given(TWO, None), [""; 0], "the view is watched");
+        // Whoever has come last, what each of them was handed is heard, or told to be lost.
+        assert_eq!(group.handed(ONE, 9), ["message 9"]);
+        let mut told = Told::new();
+        group.seats.lost(ONE, &mut told);
+        assert_eq!(lines(told), ["unordered watch"]);
+        assert_eq!(group.assigned(ONE, None, true), [""; 0]);
+        assert_eq!(group.leave(TWO, true), [""; 0]);
+        assert_eq!(group.leave(ONE, false), ["unordered watch"]);
+    }
+
+    #[test]
+    fn a_sidecar_that_comes_later_has_not_heard_what_was_told_before() {
+        let mut group = Group::new();
+        group.seats.join(ONE, "billing", Reading::Competing);
+        assert_eq!(group.assigned(ONE, None, true), ["unordered watch"]);
     }
 }

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use lacuna::engine::{Engine, EngineSettings, Opened, Source, SourceStatus, Switch, Tap};
 use lacuna::http::{Api, router};
+use lacuna::members::end_leases;
 use lacuna_core::stamp::Encoder;
 use lacuna_core::{Checker, StreamSettings};
 use serde_json::{Value, json};
@@ -297,6 +298,50 @@ async fn a_batch_that_was_refused_may_be_sent_again() {
     let body = message("orders", "p", 0);
     let (.., answer) = ask(&api, Method::POST, "/v1/observations", &headers, &body).await;
     assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["taken"], 1);
+}
+
+#[tokio::test]
+async fn a_member_that_is_not_heard_in_time_leaves_its_view_unknown() {
+    let engine = Engine::start(&impatient(), Vec::new()).unwrap();
+    let ending = tokio::spawn(end_leases(engine.clone()));
+    let api = router(Api::new(engine, 10_000, 5_000), MAX_BODY);
+    let send = async |batch: &str, lease: &str, body: &str| {
+        let headers = [("Lacuna-Batch", batch), ("Lacuna-Lease", lease)];
+        let headers = if batch.is_empty() { &headers[1..] } else { &headers[..] };
+        let (status, _, why) = ask(&api, Method::POST, "/v1/observations", headers, body).await;
+        (status.as_u16(), why)
+    };
+    let refused = async |batch: &str, lease: &str, wanted: u16, word: &str| {
+        let (status, why) = send(batch, lease, "").await;
+        assert!(status == wanted && why.contains(word), "{batch:?} {lease:?}: {status} {why}");
+    };
+    refused("", "50", 400, "Lacuna-Batch is missing").await;
+    refused("a;1", "x", 400, "[;more][;busy]").await;
+    // Nobody here has heard what it told before.
+    refused("a;7", "50", 409, "begin again").await;
+
+    let watch = |handover: bool| {
+        let place = json!({"view": "g", "stream": "orders", "partition": "0", "at": 0});
+        let mut watch = json!({"watch": place});
+        watch["watch"]["ordered"] = false.into();
+        watch["watch"]["handover"] = handover.into();
+        format!("{watch}\n")
+    };
+    let handed = |seq| message("orders", "p", seq).replacen('{', r#"{"view":"g","#, 1);
+    let lines = watch(false) + &handed(0) + &handed(2);
+    assert_eq!(send("a;1", "50", &lines).await.0, 200);
+    let unknown = async || {
+        let totals = &get(&api, "/v1/report").await["totals"];
+        (totals["seen"].clone(), totals["missing"].clone(), totals["unknown"]["paused"].clone())
+    };
+    // Its time is over, and what it may have been handed is unknown, whatever another one says.
+    while unknown().await.2 != 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let other = watch(true) + &handed(4);
+    assert_eq!(send("b;1", "0", &other).await.0, 200);
+    assert_eq!(unknown().await, (3.into(), 0.into(), 2.into()));
+    ending.abort();
 }
 
 #[tokio::test]

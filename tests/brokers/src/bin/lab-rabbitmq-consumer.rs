@@ -4,7 +4,7 @@
 //! `answer=ack` (by default), `requeue-once` (nack of every message that is not redelivered, with
 //! requeue), `reject`, `reject-once` (of every message that was not dead-lettered yet), `never`,
 //! `auto`; with `hold=COUNT` it takes so many messages and then no more. Told `count`, it says how
-//! many messages it was handed.
+//! many messages it was handed. It tells a sidecar of them by the way that the environment names.
 #![expect(clippy::panic, reason = "a test program fails by panicking")]
 
 use std::fs::File;
@@ -40,12 +40,9 @@ async fn main() {
     });
     let mut out = File::create(arguments.text("out")).expect("the file can be written");
     let queue = arguments.text("queue");
-    let mut options = CheckOptions::default().sidecar(arguments.text("sidecar"));
-    let checked = arguments.optional("unchecked").is_none();
-    for stream in arguments.text("streams").split(',').filter(|_| checked) {
-        options = options.stream(stream);
-    }
-    let members = Members::of(queue, options);
+    let members = Members::of(queue, CheckOptions::default());
+    let streams = arguments.text("streams").split(',');
+    let members = streams.fold(members, Members::stream);
     let connection = Connection::connect(arguments.text("url"), ConnectionProperties::default());
     let connection = connection.await.expect("the broker serves");
     let channel = connection.create_channel().await.expect("a channel");
@@ -60,12 +57,7 @@ async fn main() {
         table.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
     }
     let consumer = channel.basic_consume(queue.into(), "".into(), options, table).await;
-    let consumer = consumer.expect("a consumer");
-    let mut consumer = if arguments.optional("unchecked").is_some() {
-        consumer.boxed()
-    } else {
-        members.consumer(consumer).boxed()
-    };
+    let mut consumer = members.consumer(consumer.expect("a consumer"));
     say("ready");
     let hold = arguments.optional("hold").map_or(u64::MAX, |text| text.parse().expect("a number"));
     loop {
@@ -99,7 +91,7 @@ async fn main() {
     }
     drop(consumer);
     drop(connection.close(200, "".into()).await);
-    // Its end waits for what is left to be posted.
+    // Its end waits for what is left to be told.
     drop(members);
 }
 

@@ -16,7 +16,8 @@ pub struct Consumer {
 
 impl Consumer {
     /// Starts a member on this queue, which is fed by these streams; `more` are further arguments.
-    /// Waits until its view watches them.
+    /// It tells the sidecar through a ring, with `way=http` by posting, with `way=none` nothing. Waits
+    /// until its view watches them.
     #[must_use]
     pub fn start(
         rabbitmq: &RabbitMq,
@@ -29,12 +30,16 @@ impl Consumer {
         let file = rabbitmq.directory(queue).join(format!("{member}-handed"));
         let mut command = lab("lab-rabbitmq-consumer");
         command.args([format!("url={}", rabbitmq.url()), format!("queue={queue}")]);
-        command.arg(format!("sidecar=http://{}", sidecar.address()));
+        let checked = !more.contains(&"way=none");
+        if more.contains(&"way=http") {
+            command.env("LACUNA_SIDECAR", format!("http://{}", sidecar.address()));
+        } else if checked {
+            command.env("LACUNA_RING_DIR", sidecar.rings());
+        }
         command.args([format!("streams={streams}"), format!("out={}", file.display())]).args(more);
         let mut process = Process::start(member, &mut command);
         process.hear("ready");
         // Who publishes from now on is watched from the first message on.
-        let checked = !more.contains(&"unchecked=yes");
         for stream in streams.split(',').filter(|_| checked) {
             wait::until(&format!("{queue} watches {stream}"), || {
                 let rows = sidecar.report(queue, stream);
@@ -70,7 +75,7 @@ impl Consumer {
         let _ = self.process.ended();
     }
 
-    /// Ends it in good order: what it observed is posted.
+    /// Ends it in good order: what it observed is told.
     pub fn finish(self) {
         self.process.finish();
     }

@@ -37,9 +37,11 @@ fn launch(
     queues: &[(&str, &str)],
 ) -> (Sidecar, PathBuf) {
     let address = rabbitmq.port(60);
+    let directory = rabbitmq.directory(name);
+    let rings = directory.join("rings");
     // Producers begin after the sidecar, in one process's clock: none of it is skew.
     let mut config = format!(
-        "http.listen = \"{address}\"\nchecking.grace = \"{GRACE_S}s\"\nchecking.clock_skew = \"0s\"\n"
+        "http.listen = \"{address}\"\nchecking.grace = \"{GRACE_S}s\"\nchecking.clock_skew = \"0s\"\nmembers.ring_dir = {rings:?}\n"
     );
     for (queue, lines) in queues {
         let management = rabbitmq.management();
@@ -50,10 +52,9 @@ fn launch(
         )
         .expect("a string can be written");
     }
-    let directory = rabbitmq.directory(name);
     let file = directory.join("sidecar.toml");
     fs::write(&file, config).expect("the run's directory can be written");
     let file = file.to_str().expect("a path of text");
     let log = directory.join("sidecar.log");
-    (Sidecar::launch(&["--config", file], &[], address, log.clone()), log)
+    (Sidecar::launch(&["--config", file], &[], address, log.clone(), rings), log)
 }

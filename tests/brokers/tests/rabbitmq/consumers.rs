@@ -1,6 +1,7 @@
 //! Consumers that are killed with messages in their hands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use lacuna_brokers::rabbitmq::broker::RabbitMq;
 use lacuna_brokers::rabbitmq::consumer::Consumer;
@@ -27,8 +28,11 @@ fn sent_to_a_consumer_that_never_processed_them() {
         0 => Ok(()),
         other => Err(other.to_string()),
     });
-    // What it processed is known before it dies.
-    truth::seen(&sidecar, queue, 200);
+    // It lives, and may be slow: what the broker has forgotten is in its hands.
+    wait::throughout(Duration::from_secs(10), || {
+        let findings = truth::findings(&sidecar, queue);
+        assert!(!findings.keys().any(|state| state.starts_with("lost")), "{findings:?}");
+    });
     let handed = truth::handed(&[killed.file()]);
     let (lane, numbers) = handed.first_key_value().expect("a lane");
     assert_eq!(
@@ -64,7 +68,6 @@ fn processed_and_not_acknowledged() {
     shop.send(1_000);
     shop.wait();
     Consumer::all_handed(&mut [&mut killed], 20);
-    truth::seen(&sidecar, queue, 20);
     let first = truth::handed(&[killed.file()]);
     killed.kill();
     let mut member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "manual/k", &[]);
@@ -80,4 +83,95 @@ fn processed_and_not_acknowledged() {
     assert_eq!(found.get("duplicates.resent"), None, "{found:?}");
     assert_eq!(truth::findings(&sidecar, queue), BTreeMap::new());
     sidecar.stop(1);
+}
+
+#[test]
+fn killed_in_the_middle_of_its_work() {
+    let rabbitmq = RabbitMq::take();
+    let queue = "middle";
+    rabbitmq.exchange(queue, ExchangeKind::Direct);
+    rabbitmq.queue(queue, &[], &[(queue, "k")]);
+    let sidecar = sidecar::start(&rabbitmq, queue, &[(queue, "")]);
+    let mut shop = Producer::start(&rabbitmq, &sidecar, queue, "shop", "middle/k", &[]);
+    let mut files = Vec::new();
+    for answer in ["answer=auto", "answer=ack"] {
+        let name = answer.replace('=', "-");
+        let mut killed = Consumer::start(&rabbitmq, &sidecar, queue, &name, "middle/k", &[answer]);
+        files.push(killed.file());
+        shop.send(20_000);
+        wait::until("it is in the middle", || match killed.handed() {
+            0..500 => Err(String::new()),
+            _ => Ok(()),
+        });
+        killed.kill();
+        shop.wait();
+    }
+    let mut member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "middle/k", &[]);
+    files.push(member.file());
+    wait::until("the queue is empty", || match rabbitmq.ready(queue) {
+        0 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    member.handed();
+    member.finish();
+    shop.finish();
+
+    // A member tells that it hands a message over just before it does: of the last one of each that was
+    // killed, the application may have written nothing.
+    let handed = truth::handed(&files);
+    let (lane, times) = handed.first_key_value().expect("a lane");
+    let found = truth::judged(&sidecar, queue, 40_000);
+    let written = times.len() as u64;
+    let repeated: u64 = times.values().map(|times| times - 1).sum();
+    let (seen, again) = (found["seen"], found.get("duplicates.redelivered").copied().unwrap_or(0));
+    assert!((written..=written + 1).contains(&seen), "{written} written, {found:?}");
+    assert!((repeated..=repeated + 1).contains(&again), "{repeated} repeated, {found:?}");
+    assert_eq!(seen + found["lost.consume"], 40_000, "{found:?}");
+    let rows = truth::findings(&sidecar, queue);
+    let [(state, lost)] = &Vec::from_iter(rows)[..] else { panic!("one kind of finding") };
+    assert_eq!(state, "lost.consume");
+    let never = (0..40_000).filter(|number| !times.contains_key(number));
+    let never = truth::ranges(lane, never);
+    let numbers = |ranges: &BTreeSet<truth::Range>| -> BTreeSet<u64> {
+        ranges.iter().flat_map(|(_, first, last)| *first..=*last).collect()
+    };
+    let (lost, never) = (numbers(lost), numbers(&never));
+    assert!(lost.is_subset(&never) && never.len() as u64 - lost.len() as u64 == seen - written);
+    sidecar.stop(1);
+}
+
+#[test]
+fn killed_with_reports_that_were_not_posted() {
+    let rabbitmq = RabbitMq::take();
+    let queue = "posted";
+    rabbitmq.exchange(queue, ExchangeKind::Direct);
+    rabbitmq.queue(queue, &[], &[(queue, "k")]);
+    let sidecar = sidecar::start(&rabbitmq, queue, &[(queue, "")]);
+    let posts = ["answer=auto", "way=http"];
+    let mut killed = Consumer::start(&rabbitmq, &sidecar, queue, "killed", "posted/k", &posts);
+    let mut shop = Producer::start(&rabbitmq, &sidecar, queue, "shop", "posted/k", &[]);
+    shop.send(200);
+    shop.wait();
+    truth::seen(&sidecar, queue, 200);
+    shop.send(800);
+    shop.wait();
+    Consumer::all_handed(&mut [&mut killed], 1_000);
+    killed.kill();
+    shop.send(10);
+    shop.wait();
+    let mut member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "posted/k", &posts);
+    Consumer::all_handed(&mut [&mut member], 10);
+    member.finish();
+    shop.finish();
+
+    // It was handed all of them, and nobody can know.
+    let found = truth::judged(&sidecar, queue, 1_010);
+    let unknown = found.get("unknown.paused").copied().unwrap_or(0);
+    assert_eq!(found["seen"] + unknown, 1_010, "{found:?}");
+    let rows = truth::findings(&sidecar, queue);
+    for (state, ranges) in &rows {
+        assert_eq!(state, "unknown");
+        assert!(ranges.iter().all(|(_, first, last)| *first >= 200 && *last < 1_000), "{ranges:?}");
+    }
+    sidecar.stop(if unknown > 0 { 3 } else { 0 });
 }

@@ -20,7 +20,7 @@ fn a_queue_of_the_default_exchange() {
     shop.wait();
     truth::seen(&sidecar, "log", 500);
     // Nobody reports what this one is handed: the tracer does.
-    let answer = ["answer=requeue-once", "unchecked=yes"];
+    let answer = ["answer=requeue-once", "way=none"];
     let mut member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "/traced", &answer);
     Consumer::all_handed(&mut [&mut member], 1_000);
     member.finish();

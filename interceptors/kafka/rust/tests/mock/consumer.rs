@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::{env, fs, process};
 
-use lacuna_ring::{Reader, Record};
+use lacuna_ring::{Reader, Reading, Record};
 use rdkafka::consumer::{BaseConsumer, Consumer, Rebalance};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::Message;
@@ -132,7 +132,7 @@ fn what_is_handed_over_is_told_before_the_application_has_it() {
     let consumer = consumer(&cluster, rings.options());
     assert!(consumer.is_telling());
     let mut reader = rings.reader();
-    assert_eq!((reader.view(), reader.committed()), ("billing", true));
+    assert_eq!((reader.view(), reader.reading()), ("billing", Reading::Committed));
     consumer.assign(&one(Offset::Offset(2))).unwrap();
     for position in 2..5 {
         read(&consumer, 1);

@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 use std::future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use lacuna_ring::order;
 use lapin::Channel;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
@@ -57,18 +59,27 @@ impl Control {
         Ok(done(&mut asked).await?)
     }
 
-    /// Asks until the business queue is empty; `None`: it has no name, or is being asked.
+    /// Asks until the business queue is empty, and its members have been heard; `None`: it has no
+    /// name, or is being asked.
     pub(super) fn ask_group(&self) -> Option<JoinHandle<Option<u64>>> {
         let queue = self.settings.queue.clone()?;
-        let management = self.management.clone();
+        let (management, hearing) = (self.management.clone(), Arc::clone(&self.hearing));
         let asked = clock::now_ms();
         Some(tokio::spawn(async move {
             sleep(COUNTED_AFTER).await;
             let (pause, times) = BUSY;
+            let mut empty = None;
             for _ in 0..times {
-                let (management, queue) = (management.clone(), queue.clone());
-                let told = spawn_blocking(move || management.messages(&queue)).await;
-                if matches!(told, Ok(Ok(Some(0)))) {
+                if empty.is_none() {
+                    let (management, queue) = (management.clone(), queue.clone());
+                    let told = spawn_blocking(move || management.queue(&queue)).await;
+                    let held =
+                        told.ok().and_then(Result::ok).filter(|held| held.messages == Some(0));
+                    empty = held.map(|held| (order(), held.acks_by_itself()));
+                }
+                // What was there when it was asked has been sent, and acknowledged; what is acknowledged
+                // as it is sent may still be on its way.
+                if empty.is_some_and(|(since, sent)| hearing.is_whole(&queue, since, sent)) {
                     return Some(asked);
                 }
                 sleep(pause).await;

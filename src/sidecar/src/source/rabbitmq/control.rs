@@ -27,6 +27,7 @@ use super::progress::Progress;
 use super::settings::{RabbitSettings, TapKind};
 use crate::clock;
 use crate::engine::EngineSettings;
+use crate::members::Hearing;
 
 /// Pause between tries while the broker is away.
 const RETRY: Duration = Duration::from_millis(500);
@@ -40,6 +41,7 @@ const FULL: Duration = Duration::from_millis(1);
 pub(super) struct Control {
     pub(super) settings: RabbitSettings,
     pub(super) management: Management,
+    pub(super) hearing: Arc<Hearing>,
     shared: Arc<Shared>,
     notes: UnboundedReceiver<Note>,
     orders: Vec<SyncSender<Order>>,
@@ -88,6 +90,7 @@ impl Control {
     ) -> Self {
         Self {
             management: Management::new(&settings, &settings.uri),
+            hearing: Arc::clone(&engine.hearing),
             places: Places::new(&settings, engine),
             outbox: orders.iter().map(|_| VecDeque::new()).collect(),
             settings,

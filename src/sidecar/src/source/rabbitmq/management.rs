@@ -41,9 +41,25 @@ struct Exchange {
     kind: String,
 }
 
-#[derive(Deserialize)]
-struct Queue {
-    messages: Option<u64>,
+/// A queue, as the broker last counted it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Queue {
+    /// Messages, ready and unacknowledged.
+    pub(super) messages: Option<u64>,
+    #[serde(default)]
+    consumer_details: Vec<Consumer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Consumer {
+    ack_required: bool,
+}
+
+impl Queue {
+    /// Whether some consumer's messages are acknowledged as they are sent.
+    pub(super) fn acks_by_itself(&self) -> bool {
+        self.consumer_details.iter().any(|consumer| !consumer.ack_required)
+    }
 }
 
 impl Management {
@@ -77,10 +93,9 @@ impl Management {
         Ok(Kind::named(&kind))
     }
 
-    /// Messages in a queue, ready and unacknowledged, as the broker last counted them.
-    pub(super) fn messages(&self, queue: &str) -> Result<Option<u64>, AskError> {
-        let Queue { messages } = self.get(&format!("queues/{}/{}", self.vhost, escaped(queue)))?;
-        Ok(messages)
+    /// A queue, as the broker last counted it.
+    pub(super) fn queue(&self, queue: &str) -> Result<Queue, AskError> {
+        self.get(&format!("queues/{}/{}", self.vhost, escaped(queue)))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
