@@ -1,13 +1,13 @@
 //! `POST /v1/observations` and `/v1/ledger`: a body is taken as a whole, or not at all.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 
 use super::batches::{Batch, Known};
+use super::body::Body;
+use super::limits::Held;
 use super::problem::Problem;
 use super::report::json;
 use super::router::Api;
@@ -26,23 +26,27 @@ struct Taken {
 pub(super) async fn observations(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Body { bytes, held }: Body,
 ) -> Result<Response, Problem> {
     let batch = headers.get("lacuna-batch").map(Batch::read).transpose()?;
-    let lines = lines(&body?, |text| Line::parse(text).map(Line::into_owned))?;
-    let taken = lines.len();
-    let Some(batch) = batch else {
-        api.engine.observations(lines).await?;
-        return json(&Taken { v: 1, taken, repeated: false });
-    };
-    // A client that gives up ends its request in the middle; what was begun here must not be.
-    let taking = tokio::spawn(take_once(api, batch, lines));
+    let lines = lines(&bytes, |text| Line::parse(text).map(Line::into_owned))?;
+    // A client that gives up ends its request in the middle; what was begun here must not be, nor
+    // room be made for others meanwhile.
+    let taking = tokio::spawn(async move {
+        let taken = take(api, batch, lines).await;
+        drop::<Held>(held);
+        taken
+    });
     json(&taking.await.map_err(|_| Stopped)??)
 }
 
-/// Takes a batch, unless it was taken before.
-async fn take_once(api: Api, batch: Batch, lines: Vec<Line<'static>>) -> Result<Taken, Problem> {
+/// Takes lines, unless they are a batch that was taken before.
+async fn take(api: Api, batch: Option<Batch>, lines: Vec<Line<'static>>) -> Result<Taken, Problem> {
     let taken = lines.len();
+    let Some(batch) = batch else {
+        api.engine.observations(lines).await?;
+        return Ok(Taken { v: 1, taken, repeated: false });
+    };
     // Held until it is taken: the same batch may come twice at the same time.
     let mut batches = api.batches.lock().await;
     match batches.look_up(&batch)? {
@@ -57,18 +61,16 @@ async fn take_once(api: Api, batch: Batch, lines: Vec<Line<'static>>) -> Result<
 
 pub(super) async fn ledger(
     State(api): State<Api>,
-    body: Result<Bytes, BytesRejection>,
+    Body { bytes, held }: Body,
 ) -> Result<Response, Problem> {
-    let records = lines(&body?, Ledger::parse)?;
-    let taken = records.len();
-    api.engine.ledger(records).await?;
-    json(&Taken { v: 1, taken, repeated: false })
-}
-
-impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
-    }
+    let records: Vec<_> = lines(&bytes, Ledger::parse)?;
+    let taking = tokio::spawn(async move {
+        let records = records.into_iter().map(Line::Ledger).collect();
+        let taken = take(api, None, records).await;
+        drop::<Held>(held);
+        taken
+    });
+    json(&taking.await.map_err(|_| Stopped)??)
 }
 
 /// All lines of a body, or the first that is not of the form.
