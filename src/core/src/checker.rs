@@ -21,6 +21,15 @@ use crate::watch::Watching;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionId(pub(crate) u32);
 
+/// Positions and times are 63 bits wide, as brokers' are, so that one more is always a number. A
+/// position above is none, a time above is this one.
+pub(crate) const MOST: u64 = i64::MAX as u64;
+
+/// A position that a broker may have given.
+fn position(position: Option<u64>) -> Option<u64> {
+    position.filter(|&position| position <= MOST)
+}
+
 /// One message, as a view observed it (contracts §3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observation<'a> {
@@ -120,20 +129,25 @@ impl Checker {
     pub fn observe(&mut self, id: PartitionId, message: &Observation<'_>) -> Verdict {
         match self.observe_in_order(id, message) {
             Some(verdict) => verdict,
-            None => self.observe_any(id, message),
+            None => {
+                let (position, at) = (position(message.position), message.at.min(MOST));
+                self.observe_any(id, &Observation { position, at, ..*message })
+            }
         }
     }
 
     /// A `watch` line.
     pub fn watch(&mut self, id: PartitionId, watch: &Watch) {
+        let watch = Watch { position: position(watch.position), at: watch.at.min(MOST), ..*watch };
         let Slot { cell, view } = self.line(id, watch.at);
-        let watching = self.cells[cell as usize].watch(view, watch, &mut self.ctx);
+        let watching = self.cells[cell as usize].watch(view, &watch, &mut self.ctx);
         self.promise(cell, view);
         self.spread(cell, view, watching);
     }
 
-    /// An `end` line; `position` is the log's end.
-    pub fn end(&mut self, id: PartitionId, position: Option<u64>, at: u64) {
+    /// An `end` line; `end` is the log's.
+    pub fn end(&mut self, id: PartitionId, end: Option<u64>, at: u64) {
+        let (position, at) = (position(end), at.min(MOST));
         let Slot { cell, view } = self.line(id, at);
         self.settle(cell, view, position, at, true);
         let own = &mut self.cells[cell as usize];
@@ -149,13 +163,15 @@ impl Checker {
 
     /// A `cut` line.
     pub fn cut(&mut self, id: PartitionId, position: u64, at: u64) {
+        let at = at.min(MOST);
         let Slot { cell, view } = self.line(id, at);
-        self.cut_at(cell, view, position, at);
+        self.cut_at(cell, view, position.min(MOST), at);
     }
 
     /// An `absent` line: these positions, inclusive, hold nothing, and why.
     pub fn absent(&mut self, id: PartitionId, first: u64, last: u64, cause: Cause, at: u64) {
-        let Slot { cell, view } = self.line(id, at);
+        let Slot { cell, view } = self.line(id, at.min(MOST));
+        let last = last.min(MOST);
         if first <= last {
             self.cells[cell as usize].absent(view, first, last, cause, &mut self.ctx);
         }
@@ -169,6 +185,7 @@ impl Checker {
         at: Option<u64>,
     ) -> Result<(), LedgerError> {
         record.validate()?;
+        let at = at.map(|at| at.min(MOST));
         if let Some(at) = at {
             self.now = self.now.max(Some(at));
         }
@@ -189,6 +206,7 @@ impl Checker {
         at: u64,
     ) -> Result<(), LedgerError> {
         record.validate()?;
+        let at = at.min(MOST);
         self.now = self.now.max(Some(at));
         self.book(stream, record, at);
         Ok(())
@@ -198,7 +216,7 @@ impl Checker {
     /// it; there the channel is always read to its end.
     pub fn ledger_read(&mut self, at: u64) {
         self.flush_all();
-        self.ctx.ledger_read = self.ctx.ledger_read.max(Some(at));
+        self.ctx.ledger_read = self.ctx.ledger_read.max(Some(at.min(MOST)));
         for cell in &mut self.cells {
             for view in 0..cell.views.len() {
                 if !cell.views[view].waiting.is_empty() {
@@ -211,6 +229,7 @@ impl Checker {
     /// The switch went off: what is open in this partition, and what passes until its next
     /// watch, is unknown (paused).
     pub fn pause(&mut self, id: PartitionId, at: u64) {
+        let at = at.min(MOST);
         let Slot { cell, view } = self.line(id, at);
         let watching = self.cells[cell as usize].pause(view, at, &mut self.ctx);
         self.spread(cell, view, watching);

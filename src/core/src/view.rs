@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::checker::MOST;
 use crate::lane::{LaneView, NONE};
 use crate::positions::Positions;
 use crate::report::Watched;
@@ -182,7 +183,7 @@ impl View {
         let earliest = self.due.peek().map(|entry| entry.0.0);
         let fresh = self.fresh.map(|entry| entry.0);
         let due = earliest.into_iter().chain(fresh).min();
-        let until = due.map_or(u64::MAX, |opened| opened.saturating_add(grace));
+        let until = due.map_or(MOST, |opened| opened.saturating_add(grace).min(MOST));
         self.ahead = Ahead { first: next, next, clock: self.now(), until };
     }
 

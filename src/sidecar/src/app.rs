@@ -17,7 +17,7 @@ use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, SourceSettings};
 use crate::engine::{Engine, EngineSettings, Stopped, Switch};
 use crate::exit::Exit;
-use crate::http::{Api, router};
+use crate::http::{self, Api};
 use crate::log;
 use crate::members::{self, RingsError};
 use crate::source::{kafka, rabbitmq};
@@ -104,25 +104,25 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
         members::watch(dir, engine.clone(), settings.outside.clone())?;
     }
     let stream = &config.default_stream;
-    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms);
+    let limits = config.http.limits;
+    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms, limits);
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     let draining = engine.clone();
     let (drained, ending) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router(api, config.http.max_body_bytes))
-        .with_graceful_shutdown(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("draining");
-            if let Err(stopped) = draining.drain().await {
-                tracing::warn!(%stopped, "nothing to drain");
-            }
-            drop(drained);
-        });
+    let server = http::serve(listener, api, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("draining");
+        if let Err(stopped) = draining.drain().await {
+            tracing::warn!(%stopped, "nothing to drain");
+        }
+        drop(drained);
+    });
     tokio::select! {
-        served = server.into_future() => served?,
+        () = server => {}
         () = async { drop(ending.await); sleep(PATIENCE).await } => {
             tracing::warn!("a client is still in the middle of its request: ending without it");
         }

@@ -4,7 +4,7 @@
 //! A registry holds these few. The series of every partition are not in it: it would hold each a
 //! second time, and take several times as long to write 10,000 of them ([`crate::metrics`]).
 
-use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::engine::SourceStatus;
 
@@ -15,6 +15,47 @@ pub(crate) struct Gauges {
     lag: IntGaugeVec,
     up: IntGaugeVec,
     checking: IntGaugeVec,
+    reached: IntCounterVec,
+}
+
+/// A limit of the HTTP interface, which is counted whenever it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A body was too long.
+    Body,
+    /// A body found no room beside others.
+    Bodies,
+    /// A connection may have to wait.
+    Connections,
+    /// A request's head did not come, or nothing did.
+    HeaderTimeout,
+    /// A request's body did not come.
+    BodyTimeout,
+    /// An answer was not made in time, or not fetched.
+    AnswerTimeout,
+}
+
+impl Limit {
+    const ALL: [Self; 6] = [
+        Self::Body,
+        Self::Bodies,
+        Self::Connections,
+        Self::HeaderTimeout,
+        Self::BodyTimeout,
+        Self::AnswerTimeout,
+    ];
+
+    /// Its key in the configuration.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Body => "http.max_body_bytes",
+            Self::Bodies => "http.max_bodies_bytes",
+            Self::Connections => "http.max_connections",
+            Self::HeaderTimeout => "http.header_timeout",
+            Self::BodyTimeout => "http.body_timeout",
+            Self::AnswerTimeout => "http.answer_timeout",
+        }
+    }
 }
 
 impl Gauges {
@@ -36,10 +77,24 @@ impl Gauges {
             "Whether a stream is checked; without a stream: whether checking is on at all.",
             &["stream"],
         );
+        let reached = IntCounterVec::new(
+            Opts::new("lacuna_limit_reached_total", "Times that a limit was reached, by its key."),
+            &["limit"],
+        )
+        .and_then(|counter| registry.register(Box::new(counter.clone())).map(|()| counter))
+        .expect("its name is well-formed, and stands once");
+        for limit in Limit::ALL {
+            reached.with_label_values(&[limit.key()]).inc_by(0);
+        }
         let build = gauge("lacuna_build_info", "What is running.", &["version", "revision"]);
         let revision = option_env!("LACUNA_REVISION").unwrap_or("unknown");
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
-        Self { registry, lag, up, checking }
+        Self { registry, lag, up, checking, reached }
+    }
+
+    /// A limit was reached.
+    pub(crate) fn reached(&self, limit: Limit) {
+        self.reached.with_label_values(&[limit.key()]).inc();
     }
 
     /// How the sources are now.

@@ -22,6 +22,7 @@ pub mod members;
 mod metrics;
 pub mod record;
 pub mod report;
+mod shown;
 pub mod source;
 
 pub use exit::Exit;

@@ -1,23 +1,38 @@
-//! The one source of chance: SplitMix64, so that a seed replays everywhere.
+//! The one source of chance: SplitMix64, so that a seed replays everywhere. Where somebody else
+//! throws the dice, as a fuzzer does, his throws come first.
 
 /// A seeded generator.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng {
+    state: u64,
+    /// What is drawn first, from the end.
+    thrown: Vec<u8>,
+}
 
 impl Rng {
     /// The generator of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         // Neighbouring seeds must not begin alike.
-        let mut rng = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
+        let mut rng = Self { state, thrown: Vec::new() };
         rng.draw();
         rng
     }
 
+    /// One that draws these bytes first, one at a time.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { thrown: bytes.iter().rev().copied().collect(), ..Self::new(0) }
+    }
+
     /// The next 64 bits.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        if let Some(byte) = self.thrown.pop() {
+            return byte.into();
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

@@ -7,6 +7,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::shown::shown;
+
 /// The path to a key, one name a level.
 pub(super) type Key = Vec<String>;
 
@@ -41,9 +43,11 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, key, what } = self;
         match place {
-            Place::File { .. } if !key.is_empty() => write!(f, "{place}: {key}: {what}"),
+            Place::File { .. } if !key.is_empty() => {
+                write!(f, "{place}: {}: {}", shown(key), shown(what))
+            }
             Place::File { .. } | Place::Environment(_) | Place::Flag(_) | Place::Default => {
-                write!(f, "{place}: {what}")
+                write!(f, "{place}: {}", shown(what))
             }
         }
     }

@@ -6,14 +6,17 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use lacuna_core::{Limits, Settings, StreamSettings};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::layers::{ConfigError, Layers, Mistake, Place};
+use super::take::Section;
 use super::{kafka, rabbitmq, sources};
 use crate::cli::{Overrides, RunArgs, RunKafkaArgs, RunSource};
 use crate::duration::Millis;
+use crate::http::HttpLimits;
 use crate::source::kafka::KafkaSettings;
 use crate::source::rabbitmq::RabbitSettings;
 
@@ -74,8 +77,8 @@ impl SourceSettings {
 pub struct Http {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Longest body that may be posted, in bytes.
-    pub max_body_bytes: usize,
+    /// What holds clients off.
+    pub limits: HttpLimits,
 }
 
 /// The log.
@@ -181,15 +184,7 @@ impl Config {
 
     /// `None`: something is missing, for which there is a mistake.
     fn take(layers: &mut Layers) -> Option<Self> {
-        let mut section = layers.section(&["http"]);
-        let (listen, max_body_bytes) = (
-            section.text_with("listen", |text| {
-                text.parse().map_err(|_| {
-                    format!("{text:?} is not an address and port, as in 127.0.0.1:7117")
-                })
-            }),
-            section.number("max_body_bytes"),
-        );
+        let http = http(layers);
         let mut section = layers.section(&["log"]);
         let (format, level) = (section.parsed("format"), section.text_with("level", level));
         let mut section = layers.section(&["checking"]);
@@ -210,7 +205,7 @@ impl Config {
         let streams = streams(layers, &default_stream.clone().unwrap_or_default());
         let sources = sources::take(layers);
         Some(Self {
-            http: Http { listen: listen?, max_body_bytes: max_body_bytes? },
+            http: http?,
             log: Log { format: format?, level: level? },
             enabled: enabled?,
             default_stream: default_stream?,
@@ -221,6 +216,41 @@ impl Config {
             sources,
         })
     }
+}
+
+fn http(layers: &mut Layers) -> Option<Http> {
+    let mut section = layers.section(&["http"]);
+    let listen = section.text_with("listen", |text| {
+        text.parse()
+            .map_err(|_| format!("{text:?} is not an address and port, as in 127.0.0.1:7117"))
+    });
+    let counts = ["max_body_bytes", "max_bodies_bytes", "max_connections"]
+        .map(|name| at_least_one(&mut section, name));
+    let times = ["header_timeout", "body_timeout", "answer_timeout"].map(|name| {
+        section.parsed::<Millis>(name).map(|Millis(millis)| Duration::from_millis(millis))
+    });
+    let [max_body_bytes, max_bodies_bytes, max_connections] = counts;
+    let [header_timeout, body_timeout, answer_timeout] = times;
+    let limits = HttpLimits {
+        max_body_bytes: max_body_bytes?,
+        max_bodies_bytes: max_bodies_bytes?,
+        max_connections: max_connections?,
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
+        answer_timeout: answer_timeout?,
+    };
+    Some(Http { listen: listen?, limits })
+}
+
+/// A limit of none would hold everybody off.
+fn at_least_one(section: &mut Section<'_>, name: &str) -> Option<usize> {
+    let place = section.place(name);
+    let number = section.number(name)?;
+    if number > 0 {
+        return Some(number);
+    }
+    section.mistake(place, name, "0 would hold everybody off");
+    None
 }
 
 /// Reads levels: `info`, or with some targets apart, `info,lacuna::findings=error`.

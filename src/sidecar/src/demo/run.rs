@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,7 +26,7 @@ use crate::cli::{DemoArgs, Format};
 use crate::clock;
 use crate::engine::{Engine, EngineSettings, Stopped};
 use crate::exit::Exit;
-use crate::http::{Api, router};
+use crate::http::{self, Api, HttpLimits};
 use crate::source::kafka::{self, From, KafkaSettings, OpenError, Topics};
 
 /// How long a number may be missing here before it is judged, ms.
@@ -162,8 +163,9 @@ impl Demo {
 
     /// Puts the page where a browser finds it, and takes the producers' ledgers.
     fn serve(&self, runtime: &Runtime, listener: TcpListener, clock_skew_ms: u64) {
-        let router = router(Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms), 1 << 20);
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let limits = HttpLimits::default();
+        let api = Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms, limits);
+        runtime.spawn(http::serve(listener, api, future::pending()));
         self.say(format_args!("seed {}, {} messages", self.seed, self.messages));
         self.say(format_args!("the report, live: http://{}/", self.address));
     }

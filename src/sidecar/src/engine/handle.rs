@@ -175,7 +175,7 @@ impl Engine {
         }
         for (worker, part) in self.workers.iter().zip(parts) {
             if !part.is_empty() {
-                ask(worker, move |worker| worker.take(&part)).await?;
+                tell(worker, move |worker| worker.take(&part)).await?;
             }
         }
         Ok(())
@@ -190,7 +190,7 @@ impl Engine {
         }
         for (worker, part) in self.workers.iter().zip(parts) {
             if !part.is_empty() {
-                ask(worker, move |worker| worker.take_told(&part)).await?;
+                tell(worker, move |worker| worker.take_told(&part)).await?;
             }
         }
         Ok(())
@@ -221,8 +221,7 @@ impl Engine {
             switch.set(stream, on);
             switch.clone()
         };
-        self.all(move |worker| worker.switch(switch.clone())).await?;
-        Ok(())
+        self.tell_all(move |worker| worker.switch(switch.clone())).await
     }
 
     /// How the sources are.
@@ -245,8 +244,7 @@ impl Engine {
 
     /// Stops reading, after the piece in hand. Questions are still answered.
     pub async fn drain(&self) -> Result<(), Stopped> {
-        self.all(Worker::drain).await?;
-        Ok(())
+        self.tell_all(Worker::drain).await
     }
 
     async fn all<T, F>(&self, question: F) -> Result<Vec<T>, Stopped>
@@ -263,20 +261,53 @@ impl Engine {
         }
         Ok(answers)
     }
+
+    async fn tell_all(
+        &self,
+        what: impl Fn(&mut Worker) + Clone + Send + 'static,
+    ) -> Result<(), Stopped> {
+        let told: Vec<_> = self.workers.iter().map(|worker| tell(worker, what.clone())).collect();
+        for done in told {
+            done.await?;
+        }
+        Ok(())
+    }
 }
 
+/// A question: nobody answers it once who asked has gone away, as slow clients do.
 fn ask<T: Send + 'static>(
     worker: &worker::Handle,
     question: impl FnOnce(&mut Worker) -> T + Send + 'static,
 ) -> impl Future<Output = Result<T, Stopped>> {
-    let (answer, answered) = oneshot::channel();
-    let sent = worker.send(Box::new(move |worker| {
-        let found = question(worker);
-        // What follows from it stands before any later question to another worker.
+    send(worker, |worker, answer| {
+        if !answer.is_closed() {
+            let found = question(worker);
+            // What follows from it stands before any later question to another worker.
+            worker.pass_on();
+            drop(answer.send(found));
+        }
+    })
+}
+
+/// What is to be done, whether or not somebody waits for it.
+fn tell(
+    worker: &worker::Handle,
+    what: impl FnOnce(&mut Worker) + Send + 'static,
+) -> impl Future<Output = Result<(), Stopped>> {
+    send(worker, |worker, done| {
+        what(worker);
         worker.pass_on();
-        // Who asked may have gone away meanwhile.
-        drop(answer.send(found));
-    }));
+        // Who waited may have gone away meanwhile.
+        done.send(()).ok();
+    })
+}
+
+fn send<T: Send + 'static>(
+    worker: &worker::Handle,
+    task: impl FnOnce(&mut Worker, oneshot::Sender<T>) + Send + 'static,
+) -> impl Future<Output = Result<T, Stopped>> {
+    let (answer, answered) = oneshot::channel();
+    let sent = worker.send(Box::new(move |worker| task(worker, answer)));
     async move {
         sent?;
         answered.await.map_err(|_| Stopped)

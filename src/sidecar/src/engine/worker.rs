@@ -18,6 +18,9 @@ use crate::record::{Event, Line, Place};
 
 /// Longest wait for a message before questions are looked at again.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long questions are answered between two reads, ms, one at least: whoever asks too much waits,
+/// and reading goes on.
+const ANSWERING_MS: u64 = 10;
 /// How often what is due is judged and logged, ms.
 const SWEEP_EVERY_MS: u64 = 100;
 /// Lanes or gaps looked at in one sweep, between two reads.
@@ -97,11 +100,17 @@ impl Worker {
     fn run(mut self, tasks: &Receiver<Task>) {
         let mut busy = true;
         loop {
+            let until = clock::now_ms() + ANSWERING_MS;
             loop {
                 match tasks.try_recv() {
                     Ok(task) => task(&mut self),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return,
+                }
+                if clock::now_ms() >= until {
+                    // What is left must not wait for a message.
+                    busy = true;
+                    break;
                 }
             }
             busy = if self.taps.is_empty() {

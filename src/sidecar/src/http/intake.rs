@@ -1,15 +1,15 @@
 //! `POST /v1/observations` and `/v1/ledger`: a body is taken as a whole, or not at all.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use lacuna_ring::order;
 use serde::Serialize;
 
 use super::batches::{Batch, Known};
+use super::body::Body;
 use super::lease;
+use super::limits::Held;
 use super::problem::Problem;
 use super::report::json;
 use super::router::Api;
@@ -29,32 +29,36 @@ struct Taken {
 pub(super) async fn observations(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Body { bytes, held }: Body,
 ) -> Result<Response, Problem> {
     let batch = headers.get("lacuna-batch").map(Batch::read).transpose()?;
     let lease = headers.get("lacuna-lease").map(lease::read).transpose()?;
-    let lines = lines(&body?, |text| Line::parse(text).map(Line::into_owned))?;
-    let taken = lines.len();
-    let Some(batch) = batch else {
-        if lease.is_some() {
-            return Err(Problem::bad("Lacuna-Lease is a batch's: Lacuna-Batch is missing"));
-        }
-        api.engine.observations(lines).await?;
-        return json(&Taken { v: 1, taken, repeated: false });
-    };
-    // A client that gives up ends its request in the middle; what was begun here must not be.
-    let taking = tokio::spawn(take_once(api, batch, lease, lines));
+    let lines = lines(&bytes, |text| Line::parse(text).map(Line::into_owned))?;
+    if lease.is_some() && batch.is_none() {
+        return Err(Problem::bad("Lacuna-Lease is a batch's: Lacuna-Batch is missing"));
+    }
+    // A client that gives up ends its request in the middle; what was begun here must not be, nor
+    // room be made for others meanwhile.
+    let taking = tokio::spawn(async move {
+        let taken = take(api, batch, lease, lines).await;
+        drop::<Held>(held);
+        taken
+    });
     json(&taking.await.map_err(|_| Stopped)??)
 }
 
-/// Takes a batch, unless it was taken before.
-async fn take_once(
+/// Takes lines, unless they are a batch that was taken before.
+async fn take(
     api: Api,
-    batch: Batch,
+    batch: Option<Batch>,
     lease: Option<Lease>,
     lines: Vec<Line<'static>>,
 ) -> Result<Taken, Problem> {
     let taken = lines.len();
+    let Some(batch) = batch else {
+        api.engine.observations(lines).await?;
+        return Ok(Taken { v: 1, taken, repeated: false });
+    };
     // Held until it is taken: the same batch may come twice at the same time.
     let mut batches = api.batches.lock().await;
     let known = batches.look_up(&batch)?;
@@ -77,18 +81,16 @@ async fn take_once(
 
 pub(super) async fn ledger(
     State(api): State<Api>,
-    body: Result<Bytes, BytesRejection>,
+    Body { bytes, held }: Body,
 ) -> Result<Response, Problem> {
-    let records = lines(&body?, Ledger::parse)?;
-    let taken = records.len();
-    api.engine.ledger(records).await?;
-    json(&Taken { v: 1, taken, repeated: false })
-}
-
-impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
-    }
+    let records: Vec<_> = lines(&bytes, Ledger::parse)?;
+    let taking = tokio::spawn(async move {
+        let records = records.into_iter().map(Line::Ledger).collect();
+        let taken = take(api, None, records).await;
+        drop::<Held>(held);
+        taken
+    });
+    json(&taking.await.map_err(|_| Stopped)??)
 }
 
 /// All lines of a body, or the first that is not of the form.

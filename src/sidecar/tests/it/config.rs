@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::Parser;
 use lacuna::cli::{Cli, RunArgs};
 use lacuna::config::{Config, ConfigError, DEFAULT, Layers, SourceSettings};
+use lacuna::http::HttpLimits;
 use lacuna::source::kafka::{From, KafkaSettings};
 use lacuna::source::rabbitmq::{RabbitSettings, TapKind};
 use lacuna_core::{Limits, StreamSettings};
@@ -76,6 +77,7 @@ fn the_default_is_the_core_s() {
     assert_eq!(config.default_stream, StreamSettings::default());
     // The core keeps no changes unless there is a log for them.
     assert_eq!(config.limits, Limits { changes: config.limits.changes, ..Limits::default() });
+    assert_eq!(config.http.limits, HttpLimits::default());
     assert!(config.http.listen.ip().is_loopback());
     assert!(config.enabled && config.sources.is_empty() && config.streams.is_empty());
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use lacuna::engine::{Engine, EngineSettings, Opened, Source, SourceStatus, Switch, Tap};
-use lacuna::http::{Api, router};
+use lacuna::http::{Api, HttpLimits, router};
 use lacuna::members::end_leases;
 use lacuna_core::stamp::Encoder;
 use lacuna_core::{Checker, StreamSettings};
@@ -16,9 +16,13 @@ use tower::ServiceExt;
 
 const MAX_BODY: usize = 10_000;
 
+fn limits() -> HttpLimits {
+    HttpLimits { max_body_bytes: MAX_BODY, ..HttpLimits::default() }
+}
+
 fn serve(settings: &EngineSettings) -> Router {
     let engine = Engine::start(settings, Vec::new()).unwrap();
-    router(Api::new(engine, 10_000, 5_000), MAX_BODY)
+    router(Api::new(engine, 10_000, 5_000, limits()))
 }
 
 /// An answer's status, media type and body.
@@ -414,7 +418,7 @@ async fn every_metric_of_the_contract_is_there_once_and_from_0() {
     let settings = EngineSettings::default();
     let opened = Opened { source: Box::new(Behind), taps: vec![Box::new(Silent)] };
     let engine = Engine::start(&settings, vec![opened]).unwrap();
-    let api = router(Api::new(engine, 10_000, 5_000), MAX_BODY);
+    let api = router(Api::new(engine, 10_000, 5_000, limits()));
     post(&api, "/v1/observations", &(watch("orders") + &message("orders", "p", 0))).await;
     let (status, media, text) = ask(&api, Method::GET, "/metrics", &[], "").await;
     assert_eq!(status, StatusCode::OK);

@@ -4,6 +4,8 @@ mod check;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod run;

@@ -11,4 +11,4 @@ mod scenario;
 mod sending;
 
 pub use knobs::Knobs;
-pub use scenario::{Injected, Scenario, generate};
+pub use scenario::{Injected, Scenario, generate, generate_with};

@@ -53,15 +53,16 @@ pub struct Scenario {
 /// Draws the scenario of a seed.
 #[must_use]
 pub fn generate(seed: u64) -> Scenario {
-    let mut rng = Rng::new(seed);
+    generate_with(Rng::new(seed))
+}
+
+/// Draws a scenario.
+#[must_use]
+pub fn generate_with(mut rng: Rng) -> Scenario {
     let mut knobs = Knobs::draw(&mut rng);
     if rng.chance(10) {
         knobs = knobs.without_faults();
     }
-    generate_with(rng, knobs)
-}
-
-fn generate_with(rng: Rng, knobs: Knobs) -> Scenario {
     let mut world = World::new(rng, knobs);
     for step in 0..world.knobs.steps {
         world.step(step);
