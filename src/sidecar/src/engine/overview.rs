@@ -1,6 +1,7 @@
 //! All that one look needs, asked in one question, so that its parts do not contradict each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use lacuna_core::Checker;
@@ -34,6 +35,12 @@ pub struct Look {
     pub repeats: usize,
     /// What people have dealt with.
     pub acknowledged: Arc<Acknowledgements>,
+}
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Look").field("filter", &self.filter).finish_non_exhaustive()
+    }
 }
 
 /// What one look gives.

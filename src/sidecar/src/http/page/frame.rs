@@ -33,11 +33,13 @@ pub(super) fn document(shown: &Shown) -> Markup {
                     @if shown.query.stream.is_some() { (grid::partitions(shown)) }
                     (producers::producers(shown))
                     (numbers::numbers(shown))
+                    (repeats::repeats(shown))
                     div.pair {
-                        (repeats::repeats(shown))
                         (unknown::unknown(shown))
-                        (sources::sources(shown))
-                        (checking::checking(shown))
+                        div {
+                            (sources::sources(shown))
+                            (checking::checking(shown))
+                        }
                     }
                 }
                 (foot(shown))

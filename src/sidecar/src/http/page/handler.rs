@@ -7,6 +7,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use lacuna_core::verdict::State as Verdict;
 use serde::Deserialize;
 
 use super::super::acknowledging::{self, Word};
@@ -19,7 +20,7 @@ use super::query::Query;
 use super::shown::Shown;
 use crate::clock;
 use crate::engine::{Look, Wanted};
-use crate::report::{gap_state, open, parse_state};
+use crate::report::{gap_state, parse_state};
 
 /// Gap rows of one page.
 const GAPS: usize = 50;
@@ -48,7 +49,7 @@ pub(in crate::http) async fn page(State(api): State<Api>, uri: Uri) -> Result<Re
 
 async fn look(api: &Api, query: Query) -> Result<Shown, Problem> {
     let wanted: Wanted = match query.state.as_deref() {
-        None => Arc::new(open),
+        None => Arc::new(|state| matches!(state, Some(Verdict::Lost(_)))),
         Some(text) => {
             let states = parse_state(text).map_err(Problem::bad)?;
             Arc::new(move |state| states.contains(&gap_state(state)))
@@ -76,7 +77,6 @@ async fn look(api: &Api, query: Query) -> Result<Shown, Problem> {
         gaps,
         older,
         older_repeats,
-        acknowledged,
         sources: api.engine.sources(),
         groups: api.engine.groups(),
         switch: api.engine.switch(),

@@ -154,9 +154,10 @@ fn stages(lost: &Lost) -> Vec<String> {
 fn figures(shown: &Shown) -> Markup {
     let totals = shown.totals();
     let lag = shown.sources.iter().map(|source| u128::from(source.lag)).sum::<u128>();
+    let missing = format!("{}#numbers", shown.query.in_state(Some("missing")).link());
     let figures = [
         ("lost", "Lost", shown.open_lost(), "#numbers"),
-        ("missing", "Missing", totals.missing, "#numbers"),
+        ("missing", "Missing", totals.missing, missing.as_str()),
         ("repeated", "Repeated", totals.duplicates_sum().into(), "#repeats"),
         ("unknown", "Cannot be judged", unjudged(&totals), "#unknown"),
         ("behind", "Behind the log", lag, "#sources"),

@@ -11,9 +11,11 @@ use super::words::{ago, badge, count, number, time};
 use crate::acknowledged::Said;
 use crate::report::{GapJson, explain, says_word};
 
-/// What can be chosen, and the words that choose it.
-const STATES: [(&str, Option<&str>); 5] = [
-    ("Open", None),
+/// What can be chosen, and the words that choose it. Where nothing is chosen it is what is lost: what
+/// is missing may yet come, and would stand before it.
+const STATES: [(&str, Option<&str>); 6] = [
+    ("Lost", None),
+    ("Missing", Some("missing")),
     ("Not judged", Some("unknown")),
     ("Refused", Some("refused,aborted")),
     ("Recovered", Some("recovered")),
@@ -22,6 +24,7 @@ const STATES: [(&str, Option<&str>); 5] = [
 
 pub(super) fn numbers(shown: &Shown) -> Markup {
     let query = &shown.query;
+    let missing = shown.totals().missing;
     html! {
         section.numbers #numbers aria-labelledby="numbers-title" {
             header {
@@ -36,7 +39,14 @@ pub(super) fn numbers(shown: &Shown) -> Markup {
             @if shown.gaps.is_empty() {
                 p.empty {
                     @match query.state {
-                        None => { "No number is lost or missing here." }
+                        None => {
+                            "No number is lost here."
+                            @if missing > 0 {
+                                " " a href={ (query.in_state(Some("missing")).link()) "#numbers" } {
+                                    (number(missing)) " missing, not judged yet"
+                                }
+                            }
+                        }
                         Some(_) => { "No row is in this state." }
                     }
                 }
@@ -73,7 +83,7 @@ fn gap(shown: &Shown, row: &GapRow, said: Option<&Said>) -> Markup {
             div.open {
                 (evidence(row))
                 @if let Some(said) = said {
-                    p.said { "Acknowledged by " b { (said.by) } ", " (time(said.at))
+                    p.word { "Acknowledged by " b { (said.by) } ", " (time(said.at))
                         @if !said.note.is_empty() { ": " q { (said.note) } } }
                 }
                 (copies(shown, row, said))

@@ -16,7 +16,7 @@ pub(super) struct Query {
     pub(super) partition: Option<String>,
     #[serde(deserialize_with = "filled")]
     pub(super) producer: Option<String>,
-    /// States of gap rows; those that are open where nothing is said.
+    /// States of gap rows; what is lost where nothing is said.
     #[serde(deserialize_with = "filled")]
     pub(super) state: Option<String>,
     /// Gap rows older than this age.

@@ -34,7 +34,7 @@ pub(super) fn repeats(shown: &Shown) -> Markup {
                 div.table {
                     table {
                         thead { tr {
-                            th.n { "Number" } th { "Kind" } th { "Where" } th { "Producer" }
+                            th { "Number" } th { "Kind" } th { "Where" } th { "Producer" }
                             th.n { "First at" } th.n { "Again at" } th { "When" }
                         } }
                         tbody { @for row in rows { (repeat(shown, row)) } }
@@ -58,7 +58,7 @@ fn repeat(shown: &Shown, row: &DuplicateRow) -> Markup {
     };
     html! {
         tr {
-            th.n scope="row" { (number(row.seq)) }
+            th scope="row" { (number(row.seq)) }
             td { (kind) }
             td { (row.stream) " / " (row.partition)
                 @if row.view != "log" { " " span.view { (row.view) } } }

@@ -7,7 +7,7 @@ use lacuna_core::totals::{Count, Totals};
 use super::super::router::KafkaBrokers;
 use super::query::Query;
 use super::words::count;
-use crate::acknowledged::{Acknowledgements, Said};
+use crate::acknowledged::Said;
 use crate::engine::{Overview, SourceStatus, Switch};
 use crate::groups::GroupRow;
 
@@ -22,7 +22,6 @@ pub(super) struct Shown {
     /// Where the next pages of gap rows and of repeats begin.
     pub(super) older: Option<String>,
     pub(super) older_repeats: Option<String>,
-    pub(super) acknowledged: Arc<Acknowledgements>,
     pub(super) sources: Vec<SourceStatus>,
     pub(super) groups: Vec<GroupRow>,
     pub(super) switch: Switch,
