@@ -90,7 +90,8 @@ async fn find(api: &Api, id: &str) -> Result<(GapRow, Option<Said>), Problem> {
     let rows = api.engine.lost(vec![Filter::default()]).await?;
     let mut parts = api.acknowledgements().split_all(rows).into_iter();
     parts.find(|(row, _)| row.id == wanted).ok_or_else(|| {
-        let what = format!("no lost row has the id {id}: it may have been recovered, or have changed");
+        let what =
+            format!("no lost row has the id {id}: it may have been recovered, or have changed");
         Problem::new(StatusCode::NOT_FOUND, what)
     })
 }

@@ -52,9 +52,9 @@ mod tests {
             (&[("host", "a:1"), ("origin", "null")], true),
             (&[("origin", "http://a:1")], true),
         ] {
-            let headers = pairs.iter().map(|(name, value)| {
-                (name.parse().unwrap(), HeaderValue::from_static(value))
-            });
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
             let headers: HeaderMap = headers.collect();
             assert_eq!(is_foreign(&headers), foreign, "{pairs:?}");
         }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::shown::Shown;
 
 /// Streams that are offered by name; others are reached by choosing one.
-const STREAMS: usize = 30;
+const STREAMS: usize = 12;
 
 pub(super) fn checking(shown: &Shown) -> Markup {
     let known = shown.streams().iter().map(|row| row.stream.as_str());

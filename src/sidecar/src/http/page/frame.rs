@@ -58,7 +58,7 @@ fn bar(shown: &Shown) -> Markup {
                 @for (name, value) in query.filters() {
                     @if let Some(value) = value {
                         a href=(query.without(name).link()) aria-label={ "Show every " (name) ", not " (value) " alone" } {
-                            span.name { (name) } " " (value) span.cross aria-hidden="true" { "×" }
+                            span.name { (name) } " " (value) " " span.cross aria-hidden="true" { "×" }
                         }
                     }
                 }

@@ -13,7 +13,7 @@ use crate::report::Many;
 
 /// Streams that have a row of their own; of those that are more, the ones with findings come first
 /// and the rest stand in one block.
-const ROWS: usize = 40;
+const ROWS: usize = 16;
 /// Cells that are links, and say to a reader's aid what they hold; the rows below say the rest.
 const LINKS: usize = 500;
 
@@ -164,8 +164,8 @@ fn stream_row(shown: &Shown, row: &Row<'_>, links: &mut usize) -> Markup {
         div.stream {
             div.name {
                 a href=(Query::place(view, stream, None).link()) { (stream) }
-                span.view { (view) }
-                @if off { span.off { "not checked" } }
+                " " span.view { (view) }
+                @if off { " " span.off { "not checked" } }
             }
             (cells_of(row, links))
             div.sums aria-label={ (Many(partitions.len() as u64, "partition").to_string()) } {

@@ -23,7 +23,7 @@ use crate::engine::{Look, Wanted};
 use crate::report::{gap_state, parse_state};
 
 /// Gap rows of one page.
-const GAPS: usize = 50;
+const GAPS: usize = 25;
 /// Repeats of one page.
 const REPEATS: usize = 20;
 

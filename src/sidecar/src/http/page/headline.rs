@@ -95,7 +95,7 @@ pub(super) fn headline(shown: &Shown) -> Markup {
         section.headline.(status.class()) #lost aria-labelledby="headline" {
             div.mark aria-hidden="true" {}
             div.said {
-                h1 #headline role="status" { (status.sentence()) }
+                h1 #headline aria-live="polite" { (status.sentence()) }
                 p { (beneath(shown, &status)) }
             }
         }
@@ -110,9 +110,9 @@ fn beneath(shown: &Shown, status: &Status) -> Markup {
         @match status {
             Status::Lost(_) => {
                 @if let Some(since) = shown.overview.lost.since {
-                    "since " (time(since)) ", " (ago(since, shown.at))
-                    @let stages = stages(&shown.overview.lost.open);
-                    @if !stages.is_empty() { " · " (stages.join(", ")) }
+                    "since " (time(since)) " · " (stages(&shown.overview.lost.open).join(", "))
+                    // Last in its line: it grows, and nothing may move with it.
+                    " · " (ago(since, shown.at))
                 } @else {
                     "Their lanes were dropped to bound the memory: the log has the ranges"
                 }

@@ -73,10 +73,10 @@ fn gap(shown: &Shown, row: &GapRow, said: Option<&Said>) -> Markup {
                 (badge(row.state, said.is_some()))
                 span.range {
                     b { (number(row.first)) @if row.first != row.last { "–" (number(row.last)) } }
-                    @if row.first != row.last { span.count { (number(count(row))) " numbers" } }
+                    @if row.first != row.last { " " span.count { (number(count(row))) " numbers" } }
                 }
                 span.place { (row.stream) " / " (row.partition)
-                    @if row.view != "log" { span.view { (row.view) } } }
+                    @if row.view != "log" { " " span.view { (row.view) } } }
                 span.producer.id { (row.producer) }
                 span.since { (ago(row.since, shown.at)) }
             }

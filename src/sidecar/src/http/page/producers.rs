@@ -12,7 +12,7 @@ use super::words::{ago, cell, number, unjudged};
 use crate::report::{Grouped, Many};
 
 /// Producers that are shown, those with findings first.
-const PRODUCERS: usize = 25;
+const PRODUCERS: usize = 15;
 /// Lanes of a chosen producer or partition that are shown.
 const LANES: usize = 100;
 

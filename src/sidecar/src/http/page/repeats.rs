@@ -13,7 +13,11 @@ use crate::report::repeat_word;
 pub(super) fn repeats(shown: &Shown) -> Markup {
     let Duplicates { resent, redelivered, undetermined } = shown.totals().duplicates;
     let kinds = [
-        ("resent", resent, "stored again at another position: by a producer's retry, or its application's"),
+        (
+            "resent",
+            resent,
+            "stored again at another position: by a producer's retry, or its application's",
+        ),
         ("redelivered", redelivered, "the same stored message, handed over again"),
         ("undetermined", undetermined, "neither a position nor the broker's flag tells which"),
     ];

@@ -14,23 +14,55 @@ pub(super) fn unknown(shown: &Shown) -> Markup {
     let Observed { valid: _, absent, malformed, unsupported, foreign } = totals.observed;
     let without = totals.lanes_without_ledger;
     let judged: [(Count, &str, &str); 4] = [
-        (paused, "paused", "from while nothing was looking: checking was off, the sidecar was away, or its source could not read"),
-        (evicted, "evicted", "dropped to bound the memory: raise limits.lanes or limits.cut_memory_bytes"),
-        (transaction, "transaction", "in the log, and possibly rolled back: no ledger says that it was committed"),
-        (joined, "joined", "from before the watch began: watch from the beginning to judge these too"),
+        (
+            paused,
+            "paused",
+            "from while nothing was looking: checking was off, the sidecar was away, or its source could not read",
+        ),
+        (
+            evicted,
+            "evicted",
+            "dropped to bound the memory: raise limits.lanes or limits.cut_memory_bytes",
+        ),
+        (
+            transaction,
+            "transaction",
+            "in the log, and possibly rolled back: no ledger says that it was committed",
+        ),
+        (
+            joined,
+            "joined",
+            "from before the watch began: watch from the beginning to judge these too",
+        ),
     ];
     let design: [(Count, &str, &str); 5] = [
-        (totals.refused, "refused", "the broker or client refused them, and the application was told: if it ignored that, they are gone"),
+        (
+            totals.refused,
+            "refused",
+            "the broker or client refused them, and the application was told: if it ignored that, they are gone",
+        ),
         (aborted, "aborted", "rolled back with their transaction"),
         (compacted, "compacted", "replaced by a later message with their key"),
         (expired, "expired", "older than their time to live"),
         (retention, "retention", "deleted by the log's retention before they were read"),
     ];
     let stamps: [(Count, &str, &str); 4] = [
-        (absent.into(), "without a stamp", "their producers do not stamp: nothing can be said of them"),
+        (
+            absent.into(),
+            "without a stamp",
+            "their producers do not stamp: nothing can be said of them",
+        ),
         (malformed.into(), "with a malformed stamp", "something writes or changes the header"),
-        (unsupported.into(), "with a stamp of another version", "newer producers than this sidecar"),
-        (foreign.into(), "with another stream's stamp", "copied here by a forwarder or mirror: aliases declares one"),
+        (
+            unsupported.into(),
+            "with a stamp of another version",
+            "newer producers than this sidecar",
+        ),
+        (
+            foreign.into(),
+            "with another stream's stamp",
+            "copied here by a forwarder or mirror: aliases declares one",
+        ),
     ];
     html! {
         section.unknown #unknown aria-labelledby="unknown-title" {

@@ -83,7 +83,7 @@ pub(super) fn badge(state: Option<State>, acknowledged: bool) -> Markup {
     html! {
         span class={ "badge " (class) } {
             (gap_state(state))
-            @if let Some(detail) = detail { span.detail { (detail) } }
+            @if let Some(detail) = detail { " " span.detail { (detail) } }
         }
     }
 }
