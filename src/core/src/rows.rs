@@ -8,7 +8,7 @@ use crate::cell::Cell;
 use crate::checker::Checker;
 use crate::context::Place;
 use crate::lane::NONE;
-use crate::report::{Filter, LaneRow, LedgerRow, PartitionRow, StreamRow};
+use crate::report::{Filter, GapRow, LaneRow, LedgerRow, PartitionRow, StreamRow};
 use crate::streams::Stream;
 use crate::totals::Totals;
 use crate::verdict::Change;
@@ -202,6 +202,16 @@ impl Named<'_> {
         bytes.chain(numbers).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         })
+    }
+}
+
+impl GapRow {
+    /// These of its numbers as a row of their own, with the id that such a row has.
+    #[must_use]
+    pub fn part(&self, first: u64, last: u64) -> Self {
+        let Self { view, stream, partition, producer, epoch, lane, .. } = self;
+        let named = Named { view, stream, partition, producer, epoch: *epoch, lane };
+        Self { id: named.digest(first), first, last, ..self.clone() }
     }
 }
 

@@ -4,6 +4,7 @@
 //! What judges is `lacuna-core`; this crate brings it observations, and its verdicts to people
 //! and programs.
 
+pub mod acknowledged;
 pub mod app;
 pub mod audit;
 pub mod check;

@@ -8,6 +8,7 @@ use lacuna_core::{MetricsRow, Share};
 use tokio::sync::oneshot;
 
 use super::merge;
+use super::overview::{self, Look, Overview};
 use super::settings::EngineSettings;
 use super::source::{Opened, Source, SourceStatus};
 use super::switch::Switch;
@@ -70,16 +71,7 @@ impl Engine {
         if let [only] = &*self.workers {
             return ask(only, move |worker| worker.checker.report(&filter, lanes)).await;
         }
-        let parts = self.all(move |worker| {
-            let rows = worker.checker.report(&filter, lanes).into_iter();
-            let with_names = |row: StreamRow| {
-                let view = Some(row.view.clone());
-                let stream = Some(row.stream.clone());
-                let own = Filter { view, stream, ..filter.clone() };
-                (row, worker.checker.producers(&own))
-            };
-            rows.map(with_names).collect::<merge::Part>()
-        });
+        let parts = self.all(move |worker| worker.part(&filter, lanes));
         Ok(merge::streams(parts.await?))
     }
 
@@ -152,10 +144,33 @@ impl Engine {
         Ok(merge::newest(rows, |row| row.age, limit))
     }
 
-    /// One row of counters and gauges for each partition of each view.
-    pub async fn metrics(&self) -> Result<Vec<MetricsRow>, Stopped> {
-        let rows = self.all(|worker| worker.checker.metrics()).await?;
+    /// One row of counters and gauges for each partition of each view, and of the same moment the
+    /// lost rows that these filters take.
+    pub async fn metrics(
+        &self,
+        lost_of: Vec<Filter>,
+    ) -> Result<(Vec<MetricsRow>, Vec<GapRow>), Stopped> {
+        let parts = self.all(move |worker| {
+            let rows = worker.checker.metrics();
+            (rows, overview::lost(&mut worker.checker, &lost_of))
+        });
+        let (rows, lost): (Vec<_>, Vec<_>) = parts.await?.into_iter().unzip();
+        Ok((rows.into_iter().flatten().collect(), lost.into_iter().flatten().collect()))
+    }
+
+    /// The lost rows that these filters take.
+    pub async fn lost(&self, of: Vec<Filter>) -> Result<Vec<GapRow>, Stopped> {
+        let rows = self.all(move |worker| overview::lost(&mut worker.checker, &of)).await?;
         Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// All that one look needs, each partition's part of one moment.
+    pub async fn overview(&self, look: Look) -> Result<Overview, Stopped> {
+        let look = Arc::new(look);
+        let (limit, repeats) = (look.limit, look.repeats);
+        let ages = merge::Ages::of(self.workers.len());
+        let parts = self.all(move |worker| overview::Part::of(worker, &look, ages)).await?;
+        Ok(Overview::join(parts, limit, repeats))
     }
 
     /// Takes lines, in order, at the time of their arrival.
@@ -211,6 +226,12 @@ impl Engine {
     #[must_use]
     pub fn checking(&self, stream: Option<&str>) -> bool {
         self.switch.lock().unwrap_or_else(PoisonError::into_inner).is_on(stream)
+    }
+
+    /// The switch as it is.
+    #[must_use]
+    pub fn switch(&self) -> Switch {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Turns checking of one stream, or of all, off or on. While it is off nothing is judged; what

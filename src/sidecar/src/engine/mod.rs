@@ -9,6 +9,7 @@
 mod findings;
 mod handle;
 mod merge;
+mod overview;
 mod settings;
 mod source;
 mod switch;
@@ -17,6 +18,8 @@ mod tests;
 mod worker;
 
 pub use handle::{Engine, Stopped, Wanted};
+pub(crate) use overview::stage_mut;
+pub use overview::{Look, LostNow, Overview};
 pub use settings::EngineSettings;
 pub use source::{Opened, Source, SourceStatus, Tap};
 pub use switch::Switch;

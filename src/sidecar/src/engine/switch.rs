@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 pub struct Switch {
     all: bool,
     off: BTreeSet<String>,
+    /// How often it was moved.
+    moved: u64,
 }
 
 impl Default for Switch {
     /// Everything is checked.
     fn default() -> Self {
-        Self { all: true, off: BTreeSet::new() }
+        Self { all: true, off: BTreeSet::new(), moved: 0 }
     }
 }
 
@@ -21,9 +23,21 @@ impl Switch {
         self.all && stream.is_none_or(|stream| !self.off.contains(stream))
     }
 
+    /// The streams that are off by their own name.
+    pub fn off(&self) -> impl Iterator<Item = &str> {
+        self.off.iter().map(String::as_str)
+    }
+
+    /// How often it was moved.
+    #[must_use]
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
     /// Turns one stream, or all of it, on or off. A stream that was turned off by its name stays
     /// off when all is turned on.
     pub fn set(&mut self, stream: Option<String>, on: bool) {
+        self.moved += 1;
         match (stream, on) {
             (None, on) => self.all = on,
             (Some(stream), true) => {

@@ -5,10 +5,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
+use lacuna_core::report::{Filter, StreamRow};
 use lacuna_core::{Checker, PartitionId, Passed, Watch};
 
 use super::findings::Findings;
 use super::handle::Stopped;
+use super::merge;
 use super::settings::EngineSettings;
 use super::source::Tap;
 use super::switch::Switch;
@@ -191,6 +193,18 @@ impl Worker {
                 other.tell(Box::new(hear));
             }
         }
+    }
+
+    /// Its part of the report's rows, to be joined with the others'.
+    pub(super) fn part(&mut self, filter: &Filter, lanes: bool) -> merge::Part {
+        let rows = self.checker.report(filter, lanes).into_iter();
+        let with_names = |row: StreamRow| {
+            let view = Some(row.view.clone());
+            let stream = Some(row.stream.clone());
+            let own = Filter { view, stream, ..filter.clone() };
+            (row, self.checker.producers(&own))
+        };
+        rows.map(with_names).collect()
     }
 
     /// Takes lines that others observed, at the time of their arrival.

@@ -35,7 +35,9 @@ pub(super) async fn gaps(State(api): State<Api>, uri: Uri) -> Result<Response, P
     // One more than is shown tells whether there is another page.
     let mut rows = api.engine.gaps(query.filter(), wanted, query.age()?, limit + 1).await?;
     let cursor = cut(&mut rows, limit, |row| row.age);
-    json(&Gaps { v: 1, gaps: rows.iter().map(GapJson::from).collect(), cursor })
+    let rows = api.acknowledgements().split_all(rows);
+    let gaps = rows.iter().map(|(row, said)| GapJson::of(row, said.as_ref())).collect();
+    json(&Gaps { v: 1, gaps, cursor })
 }
 
 #[derive(Serialize)]
@@ -55,7 +57,7 @@ pub(super) async fn duplicates(State(api): State<Api>, uri: Uri) -> Result<Respo
 }
 
 /// Cuts the rows to a page; where there are more, the age of the page's last row.
-fn cut<T>(rows: &mut Vec<T>, limit: usize, age: impl Fn(&T) -> u64) -> Option<String> {
+pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, age: impl Fn(&T) -> u64) -> Option<String> {
     let more = rows.len() > limit;
     rows.truncate(limit);
     rows.last().filter(|_| more).map(|row| age(row).to_string())

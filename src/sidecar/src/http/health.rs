@@ -1,18 +1,26 @@
 //! `GET /metrics`, `/healthz` and `/readyz`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::iter;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use lacuna_core::MetricsRow;
+use lacuna_core::report::GapRow;
+use lacuna_core::totals::Count;
+use lacuna_core::verdict::State as Verdict;
 
 use super::problem::Problem;
 use super::router::Api;
+use crate::acknowledged::Said;
+use crate::engine::stage_mut;
 use crate::metrics;
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
-    let rows = api.engine.metrics().await?;
+    let dealt_with = api.acknowledgements().clone();
+    let (mut rows, lost) = api.engine.metrics(dealt_with.filters()).await?;
+    less_acknowledged(&mut rows, dealt_with.split_all(lost));
     api.gauges.set_sources(&api.engine.sources());
     let streams: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
     for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
@@ -21,6 +29,22 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let mut text = metrics::render(&rows, &api.engine.groups());
     api.gauges.write(&mut text)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+/// What a person has dealt with leaves the current losses.
+fn less_acknowledged(rows: &mut [MetricsRow], lost: Vec<(GapRow, Option<Said>)>) {
+    let places = rows.iter_mut().map(|row| {
+        let MetricsRow { view, stream, partition, totals, .. } = row;
+        ((view.as_str(), stream.as_str(), partition.as_str()), &mut totals.lost)
+    });
+    let mut places: HashMap<_, _> = places.collect();
+    for row in lost.iter().filter_map(|(row, said)| said.as_ref().map(|_| row)) {
+        let place = (row.view.as_str(), row.stream.as_str(), row.partition.as_str());
+        if let (Some(Verdict::Lost(stage)), Some(lost)) = (row.state, places.get_mut(&place)) {
+            let lost = stage_mut(lost, stage);
+            *lost = lost.saturating_sub(Count::from(row.last - row.first) + 1);
+        }
+    }
 }
 
 /// Whether all workers still answer: one that has ended does not come back by itself.

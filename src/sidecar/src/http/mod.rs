@@ -1,5 +1,6 @@
 //! The HTTP interface (contracts §6).
 
+mod acknowledging;
 mod batches;
 mod body;
 mod checking;
@@ -9,8 +10,11 @@ mod health;
 mod intake;
 mod lease;
 mod limits;
+mod origin;
 mod paced;
+mod page;
 mod problem;
+mod pulse;
 mod query;
 mod report;
 mod router;
@@ -18,5 +22,5 @@ mod serve;
 
 pub use limits::HttpLimits;
 pub use problem::Problem;
-pub use router::{Api, router};
+pub use router::{Api, KafkaBrokers, router};
 pub use serve::serve;

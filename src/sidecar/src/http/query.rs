@@ -22,6 +22,13 @@ pub(super) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     }
 }
 
+/// The age that a page ended with.
+pub(super) fn age(cursor: Option<&str>) -> Result<Option<u64>, Problem> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let age = cursor.parse();
+    age.map(Some).map_err(|_| Problem::bad(format!("cursor {cursor:?} is not one of ours")))
+}
+
 /// Which rows, and how many. Every path that lists rows takes all of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,9 +63,7 @@ impl Rows {
 
     /// The age that the last page ended with.
     pub(super) fn age(&self) -> Result<Option<u64>, Problem> {
-        let Some(cursor) = &self.cursor else { return Ok(None) };
-        let age = cursor.parse();
-        age.map(Some).map_err(|_| Problem::bad(format!("cursor {cursor:?} is not one of ours")))
+        age(self.cursor.as_deref())
     }
 
     /// Refuses what this path makes nothing of.

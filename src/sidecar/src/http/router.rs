@@ -1,18 +1,20 @@
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use tokio::sync::Mutex;
+use axum::routing::{get, post, put};
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use super::batches::Batches;
 use super::limits::{HttpLimits, Room};
 use super::problem::Problem;
-use super::{checking, findings, groups, health, intake, report};
+use super::pulse::{self, Pulse};
+use super::{acknowledging, checking, findings, groups, health, intake, origin, page, report};
+use crate::acknowledged::Acknowledgements;
 use crate::engine::Engine;
 use crate::gauges::{Gauges, Limit};
 
@@ -26,6 +28,20 @@ pub struct Api {
     pub(super) gauges: Gauges,
     pub(super) limits: HttpLimits,
     pub(super) room: Room,
+    pub(super) pulse: Pulse,
+    pub(super) page_turn: Arc<Mutex<()>>,
+    pub(super) brokers: Arc<[KafkaBrokers]>,
+    acknowledged: Arc<std::sync::Mutex<Acknowledgements>>,
+    closing: watch::Sender<bool>,
+}
+
+/// Where a stream's topic is, for commands that people copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaBrokers {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// What stands before the topic's name in the stream's.
+    pub stream_prefix: String,
 }
 
 impl Api {
@@ -40,15 +56,59 @@ impl Api {
             gauges: Gauges::new(),
             limits,
             room: Room::new(limits.max_bodies_bytes),
+            pulse: Pulse::default(),
+            page_turn: Arc::default(),
+            brokers: Arc::default(),
+            acknowledged: Arc::default(),
+            closing: watch::Sender::new(false),
         }
+    }
+
+    /// Names the Kafka clusters that the streams are read from.
+    #[must_use]
+    pub fn with_kafka(self, brokers: impl IntoIterator<Item = KafkaBrokers>) -> Self {
+        Self { brokers: brokers.into_iter().collect(), ..self }
+    }
+
+    /// Begins with what people had dealt with before.
+    #[must_use]
+    pub fn with_acknowledgements(self, all: Acknowledgements) -> Self {
+        *self.acknowledgements() = all;
+        self
+    }
+
+    /// What people have dealt with. Nothing may be awaited while it is held.
+    pub fn acknowledgements(&self) -> MutexGuard<'_, Acknowledgements> {
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the answers that go on for ever.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Waits until those answers are to end.
+    pub(super) async fn closed(&self) {
+        // The sender is this struct's own: it cannot be gone.
+        drop(self.closing.subscribe().wait_for(|closing| *closing).await);
     }
 }
 
 /// All paths.
 pub fn router(api: Api) -> Router {
     Router::new()
+        .route("/", get(page::page))
+        .route("/assets/{name}", get(page::asset))
+        .route("/page/acknowledgement", post(page::acknowledge))
+        .route("/page/checking", post(page::set_checking))
         .route("/v1/report", get(report::report))
         .route("/v1/gaps", get(findings::gaps))
+        .route(
+            "/v1/gaps/{id}/acknowledgement",
+            put(acknowledging::add).delete(acknowledging::remove),
+        )
+        .route("/v1/acknowledgements", get(acknowledging::list))
+        .route("/v1/events", get(pulse::events))
         .route("/v1/duplicates", get(findings::duplicates))
         .route("/v1/groups", get(groups::groups))
         .route("/v1/observations", post(intake::observations))
@@ -65,6 +125,7 @@ pub fn router(api: Api) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, what)
         })
         .layer(from_fn_with_state(api.clone(), in_time))
+        .layer(from_fn(origin::guard))
         .with_state(api)
 }
 

@@ -9,6 +9,7 @@ mod write;
 pub use counts::Counts;
 pub use json::{Depth, Document, Header};
 pub use rows::{DuplicateJson, GapJson, gap_state, open, parse_state};
-pub(crate) use rows::{cause_word, reason_word, stage_word};
+pub(crate) use rows::{cause_word, reason_word, repeat_word, says_word, stage_word};
+pub(crate) use text::{Grouped, Many, explain};
 pub use text::{Text, write_text};
 pub use write::write_report;

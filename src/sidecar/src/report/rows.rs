@@ -4,6 +4,8 @@ use lacuna_core::report::{DuplicateRow, GapRow, Neighbour, Says};
 use lacuna_core::verdict::{Cause, Reason, Repeat, Stage, State};
 use serde::Serialize;
 
+use crate::acknowledged::Said;
+
 /// The word for a row's state; `None` is recovered.
 #[must_use]
 pub const fn gap_state(state: Option<State>) -> &'static str {
@@ -84,7 +86,7 @@ pub(crate) const fn reason_word(reason: Reason) -> &'static str {
 }
 
 /// The word for a kind of repeat.
-pub(super) const fn repeat_word(repeat: Repeat) -> &'static str {
+pub(crate) const fn repeat_word(repeat: Repeat) -> &'static str {
     match repeat {
         Repeat::Resent => "resent",
         Repeat::Redelivered => "redelivered",
@@ -93,7 +95,7 @@ pub(super) const fn repeat_word(repeat: Repeat) -> &'static str {
 }
 
 /// The word for what a ledger says.
-pub(super) const fn says_word(says: Says) -> &'static str {
+pub(crate) const fn says_word(says: Says) -> &'static str {
     match says {
         Says::Pending => "pending",
         Says::Unanswered => "unanswered",
@@ -127,13 +129,20 @@ pub struct GapJson<'a> {
     since: u64,
     judged_at: Option<u64>,
     recovered_at: Option<u64>,
-    /// Acknowledgement by a person is not taken yet, so nothing is acknowledged.
-    acknowledged: Option<()>,
+    acknowledged: Option<&'a Said>,
     at_end: bool,
 }
 
 impl<'a> From<&'a GapRow> for GapJson<'a> {
     fn from(row: &'a GapRow) -> Self {
+        Self::of(row, None)
+    }
+}
+
+impl<'a> GapJson<'a> {
+    /// The row, and what a person said of it.
+    #[must_use]
+    pub fn of(row: &'a GapRow, acknowledged: Option<&'a Said>) -> Self {
         let (stage, reason) = match row.state {
             Some(State::Lost(stage)) => (Some(stage_word(stage)), None),
             Some(State::Unknown(reason)) => (None, Some(reason_word(reason))),
@@ -161,7 +170,7 @@ impl<'a> From<&'a GapRow> for GapJson<'a> {
             since: row.since,
             judged_at: row.judged_at,
             recovered_at: row.recovered_at,
-            acknowledged: None,
+            acknowledged,
             at_end: row.at_end,
         }
     }

@@ -136,7 +136,7 @@ fn write_gap(out: &mut impl Write, gap: &GapRow) -> io::Result<()> {
     }
 }
 
-const fn explain(state: Option<State>) -> Option<&'static str> {
+pub(crate) const fn explain(state: Option<State>) -> Option<&'static str> {
     Some(match state {
         Some(State::Lost(Stage::Produce)) => "never answered: lost on the way to the broker",
         Some(State::Lost(Stage::Store)) => "acknowledged by the broker, and not in its log",
@@ -310,7 +310,7 @@ fn write_count(
 }
 
 /// A count of things.
-struct Many(u64, &'static str);
+pub(crate) struct Many(pub(crate) u64, pub(crate) &'static str);
 
 impl fmt::Display for Many {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -320,7 +320,7 @@ impl fmt::Display for Many {
 }
 
 /// A number with its thousands apart.
-struct Grouped(Count);
+pub(crate) struct Grouped(pub(crate) Count);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -336,7 +336,7 @@ impl fmt::Display for Grouped {
 }
 
 /// A time in ms since the Unix epoch, as people read it.
-struct Time(u64);
+pub(crate) struct Time(pub(crate) u64);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
