@@ -16,9 +16,21 @@ pub mod http;
 pub mod ledger;
 pub mod process;
 pub mod producer;
+pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod sidecar;
 pub mod truth;
 pub mod verify;
 pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+/// The project's own directory.
+///
+/// # Panics
+/// If the crate was moved.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/brokers").to_owned()
+}
