@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of real processes need the real clock")]
 
 pub mod arguments;
+pub mod board;
 pub mod broker;
 pub mod consumer;
 pub mod files;

@@ -7,8 +7,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -196,12 +198,17 @@ impl Told {
     }
 }
 
-/// Listens for what an Alertmanager says.
+/// Listens for what an Alertmanager says; dropped, it gives the port back.
 #[derive(Debug)]
-pub struct Webhook(Receiver<Told>);
+pub struct Webhook {
+    address: SocketAddr,
+    told: Receiver<Told>,
+    closed: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
 
 impl Webhook {
-    /// Listens at this address, for as long as the process lives.
+    /// Listens at this address.
     ///
     /// # Panics
     /// If the port is taken.
@@ -209,8 +216,13 @@ impl Webhook {
     pub fn listen(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).unwrap_or_else(|e| panic!("port {address}: {e}"));
         let (tell, told) = mpsc::channel();
-        thread::spawn(move || {
+        let closed = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&closed);
+        let acceptor = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if shared.load(Ordering::Relaxed) {
+                    return;
+                }
                 let call = call(stream).expect("an Alertmanager says JSON");
                 for alert in call["alerts"].as_array().expect("it tells of alerts") {
                     let told = Told { at: SystemTime::now(), alert: alert.clone() };
@@ -219,7 +231,7 @@ impl Webhook {
                 }
             }
         });
-        Self(told)
+        Self { address, told, closed, acceptor: Some(acceptor) }
     }
 
     /// Waits for an alert that is so; others are passed over.
@@ -229,7 +241,7 @@ impl Webhook {
     #[must_use]
     pub fn hear(&self, what: &str, so: impl Fn(&Told) -> bool) -> Told {
         loop {
-            match self.0.recv_timeout(DEADLINE) {
+            match self.told.recv_timeout(DEADLINE) {
                 Ok(told) if so(&told) => return told,
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -241,7 +253,16 @@ impl Webhook {
 
     /// All that has come and was not heard yet.
     pub fn rest(&self) -> impl Iterator<Item = Told> {
-        self.0.try_iter()
+        self.told.try_iter()
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+        // The acceptor looks when somebody comes.
+        drop(TcpStream::connect(self.address));
+        self.acceptor.take().map(JoinHandle::join);
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use lacuna_brokers::root;
 use serde_json::Value;
 
-use crate::board::{Board, boards, targets};
+use lacuna_brokers::board::{Board, boards, targets};
 
 /// What the tests found wrong; all of it is told at once.
 #[derive(Default)]

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use lacuna_brokers::prometheus::{Ground, Labels, Prometheus, Scraping};
 use serde_json::Value;
 
-use crate::board::{boards, targets};
 use crate::expected::{EXPECTED, Expected, Reading};
 use crate::injected;
+use lacuna_brokers::board::{boards, targets};
 
 /// What `$__rate_interval` and `$__range` stand for here: all of the run.
 const RANGE_S: u32 = 60;

@@ -1,18 +1,26 @@
-//! The boards as they stand in the repository.
+//! The Grafana boards as they stand in the repository.
 
 use std::fs;
 
-use lacuna_brokers::root;
 use serde_json::Value;
 
+use crate::root;
+
 /// One board.
-pub(crate) struct Board {
-    pub(crate) file: String,
-    pub(crate) json: Value,
+#[derive(Debug)]
+pub struct Board {
+    /// Its file's name.
+    pub file: String,
+    /// What it holds.
+    pub json: Value,
 }
 
 /// All of them.
-pub(crate) fn boards() -> Vec<Board> {
+///
+/// # Panics
+/// If one is not JSON.
+#[must_use]
+pub fn boards() -> Vec<Board> {
     let directory = fs::read_dir(root().join("dashboards")).expect("it can be listed");
     let files = directory.map(|entry| entry.expect("it can be listed").path());
     let mut files: Vec<_> =
@@ -28,23 +36,35 @@ pub(crate) fn boards() -> Vec<Board> {
 }
 
 impl Board {
-    pub(crate) fn uid(&self) -> &str {
+    /// Its name in links.
+    #[must_use]
+    pub fn uid(&self) -> &str {
         self.json["uid"].as_str().unwrap_or_default()
     }
 
     /// Its panels, but for rows.
-    pub(crate) fn panels(&self) -> Vec<&Value> {
+    ///
+    /// # Panics
+    /// If it has none.
+    #[must_use]
+    pub fn panels(&self) -> Vec<&Value> {
         let panels = self.json["panels"].as_array().expect("a board has panels");
         panels.iter().filter(|panel| panel["type"] != "row").collect()
     }
 
-    pub(crate) fn variables(&self) -> &[Value] {
+    /// What its reader chooses.
+    ///
+    /// # Panics
+    /// If there is nothing to choose.
+    #[must_use]
+    pub fn variables(&self) -> &[Value] {
         self.json["templating"]["list"].as_array().expect("a board has variables")
     }
 }
 
 /// The queries of a panel, by their letter.
-pub(crate) fn targets(panel: &Value) -> Vec<(&str, &str)> {
+#[must_use]
+pub fn targets(panel: &Value) -> Vec<(&str, &str)> {
     let targets = panel["targets"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
     targets
         .map(|target| {
