@@ -104,7 +104,8 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
         members::watch(dir, engine.clone(), settings.outside.clone())?;
     }
     let stream = &config.default_stream;
-    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms);
+    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms)
+        .with_partition_label(config.http.partition_label);
     tracing::info!(address = %listener.local_addr()?, "listening");
     let draining = engine.clone();
     let (drained, ending) = oneshot::channel::<()>();

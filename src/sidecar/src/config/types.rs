@@ -76,6 +76,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Longest body that may be posted, in bytes.
     pub max_body_bytes: usize,
+    /// Whether metrics tell partitions apart.
+    pub partition_label: bool,
 }
 
 /// The log.
@@ -182,13 +184,14 @@ impl Config {
     /// `None`: something is missing, for which there is a mistake.
     fn take(layers: &mut Layers) -> Option<Self> {
         let mut section = layers.section(&["http"]);
-        let (listen, max_body_bytes) = (
+        let (listen, max_body_bytes, partition_label) = (
             section.text_with("listen", |text| {
                 text.parse().map_err(|_| {
                     format!("{text:?} is not an address and port, as in 127.0.0.1:7117")
                 })
             }),
             section.number("max_body_bytes"),
+            section.flag("partition_label"),
         );
         let mut section = layers.section(&["log"]);
         let (format, level) = (section.parsed("format"), section.text_with("level", level));
@@ -210,7 +213,11 @@ impl Config {
         let streams = streams(layers, &default_stream.clone().unwrap_or_default());
         let sources = sources::take(layers);
         Some(Self {
-            http: Http { listen: listen?, max_body_bytes: max_body_bytes? },
+            http: Http {
+                listen: listen?,
+                max_body_bytes: max_body_bytes?,
+                partition_label: partition_label?,
+            },
             log: Log { format: format?, level: level? },
             enabled: enabled?,
             default_stream: default_stream?,

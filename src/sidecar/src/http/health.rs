@@ -4,23 +4,36 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use lacuna_core::report::Filter;
 
 use super::problem::Problem;
 use super::router::Api;
+use crate::exposition::Exposition;
 use crate::metrics;
 
-pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
-    let rows = api.engine.metrics().await?;
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut rows = api.engine.metrics().await?;
     api.gauges.set_sources(&api.engine.sources());
     let streams: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
     for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
         api.gauges.set_checking(stream, api.engine.checking(stream));
     }
-    let mut text = metrics::render(&rows, &api.engine.groups());
+    let mut groups = api.engine.groups();
+    if !api.partition_label {
+        let report = api.engine.report(Filter::default(), false).await?;
+        rows = metrics::by_stream(rows, &report);
+        groups = metrics::groups_by_stream(groups);
+    }
+    let mut text = metrics::render(&rows, &groups);
     api.gauges.write(&mut text)?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Exposition::accepted(accept.unwrap_or_default());
+    Ok(([(header::CONTENT_TYPE, format.media_type())], format.of(text)).into_response())
 }
 
 /// Whether all workers still answer: one that has ended does not come back by itself.

@@ -20,13 +20,27 @@ pub struct Api {
     pub(super) clock_skew_ms: u64,
     pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) gauges: Gauges,
+    pub(super) partition_label: bool,
 }
 
 impl Api {
     /// Answers from this engine; grace and clock skew, in ms, are what reports say of themselves.
     #[must_use]
     pub fn new(engine: Engine, grace_ms: u64, clock_skew_ms: u64) -> Self {
-        Self { engine, grace_ms, clock_skew_ms, batches: Arc::default(), gauges: Gauges::new() }
+        Self {
+            engine,
+            grace_ms,
+            clock_skew_ms,
+            batches: Arc::default(),
+            gauges: Gauges::new(),
+            partition_label: true,
+        }
+    }
+
+    /// Whether metrics tell partitions apart; they do, unless told otherwise.
+    #[must_use]
+    pub fn with_partition_label(self, partition_label: bool) -> Self {
+        Self { partition_label, ..self }
     }
 }
 
