@@ -105,7 +105,8 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     }
     let stream = &config.default_stream;
     let limits = config.http.limits;
-    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms, limits);
+    let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms, limits)
+        .with_partition_label(config.http.partition_label);
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     let draining = engine.clone();

@@ -2,21 +2,23 @@
 //! format, written straight from the engine's rows. What is the process's own stands in
 //! [`crate::gauges`].
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
 use lacuna_core::MetricsRow;
+use lacuna_core::report::StreamRow;
 use lacuna_core::totals::{ByDesign, Count, Duplicates, Lost, Observed, Totals, Unknown};
 
 use crate::groups::{GroupRow, PartitionRow};
 
-/// The text format's media type.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Writes the metrics of all partitions, and of groups in them.
+/// Writes the metrics of all partitions, and of groups in them. A row without a partition's name has no
+/// such label.
 #[must_use]
-pub(crate) fn render(rows: &[MetricsRow], groups: &[GroupRow]) -> String {
+pub fn render(rows: &[MetricsRow], groups: &[GroupRow]) -> String {
     let mut out = String::new();
-    let labels: Vec<String> = rows.iter().map(place).collect();
+    let labels = rows.iter().map(|row| place(&row.view, &row.stream, &row.partition));
+    let labels: Vec<String> = labels.collect();
     for family in PER_PARTITION {
         family.head(&mut out);
         for (row, labels) in rows.iter().zip(&labels) {
@@ -26,17 +28,56 @@ pub(crate) fn render(rows: &[MetricsRow], groups: &[GroupRow]) -> String {
     }
     GROUP_RETENTION.head(&mut out);
     for GroupRow { group, partitions, .. } in groups {
-        let group = escaped(group);
         for row in partitions {
-            let (stream, partition) = (escaped(&row.stream), escaped(&row.partition));
-            let labels = format!(
-                "view=\"{group}\",stream=\"{stream}\",partition=\"{partition}\",group=\"{group}\""
-            );
+            let place = place(group, &row.stream, &row.partition);
+            let labels = format!("{place},group=\"{}\"", escaped(group));
             let mut samples = Samples { out: &mut out, family: &GROUP_RETENTION, labels: &labels };
             (GROUP_RETENTION.samples)(row, &mut samples);
         }
     }
     out
+}
+
+/// The rows of all partitions of a stream in a view as one that names none; `producers` are its distinct
+/// ones as the report has them, since they are not a sum.
+#[must_use]
+pub fn by_stream(rows: Vec<MetricsRow>, report: &[StreamRow]) -> Vec<MetricsRow> {
+    let mut streams: BTreeMap<(String, String), MetricsRow> = BTreeMap::new();
+    for row in rows {
+        let key = (row.stream.clone(), row.view.clone());
+        match streams.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(MetricsRow { partition: String::new(), ..row });
+            }
+            Entry::Occupied(mut entry) => {
+                let sum = entry.get_mut();
+                sum.totals += &row.totals;
+                sum.entered += &row.entered;
+                sum.last_at = sum.last_at.max(row.last_at);
+            }
+        }
+    }
+    for StreamRow { view, stream, totals, .. } in report {
+        if let Some(row) = streams.get_mut(&(stream.clone(), view.clone())) {
+            row.totals.producers = totals.producers;
+        }
+    }
+    streams.into_values().collect()
+}
+
+/// The same of groups.
+#[must_use]
+pub fn groups_by_stream(groups: Vec<GroupRow>) -> Vec<GroupRow> {
+    let whole = |group: GroupRow| {
+        let mut streams: BTreeMap<String, PartitionRow> = BTreeMap::new();
+        for row in group.partitions {
+            let (stream, lost) = (row.stream.clone(), row.lost);
+            let empty = || PartitionRow { partition: String::new(), lost: 0, ..row };
+            streams.entry(stream).or_insert_with(empty).lost += lost;
+        }
+        GroupRow { partitions: streams.into_values().collect(), ..group }
+    };
+    groups.into_iter().map(whole).collect()
 }
 
 /// One metric.
@@ -93,10 +134,12 @@ fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
     debug_assert!(written.is_ok(), "text is written to memory");
 }
 
-fn place(row: &MetricsRow) -> String {
-    let MetricsRow { view, stream, partition, .. } = row;
-    let (view, stream, partition) = (escaped(view), escaped(stream), escaped(partition));
-    format!("view=\"{view}\",stream=\"{stream}\",partition=\"{partition}\"")
+fn place(view: &str, stream: &str, partition: &str) -> String {
+    let place = format!("view=\"{}\",stream=\"{}\"", escaped(view), escaped(stream));
+    if partition.is_empty() {
+        return place;
+    }
+    format!("{place},partition=\"{}\"", escaped(partition))
 }
 
 fn escaped(value: &str) -> String {

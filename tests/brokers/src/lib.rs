@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of real processes need the real clock")]
 
 pub mod arguments;
+pub mod board;
 pub mod broker;
 pub mod consumer;
 pub mod documents;
@@ -17,9 +18,21 @@ pub mod http;
 pub mod ledger;
 pub mod process;
 pub mod producer;
+pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod sidecar;
 pub mod truth;
 pub mod verify;
 pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+/// The project's own directory.
+///
+/// # Panics
+/// If the crate was moved.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/brokers").to_owned()
+}

@@ -79,6 +79,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// What holds clients off.
     pub limits: HttpLimits,
+    /// Whether metrics tell partitions apart.
+    pub partition_label: bool,
 }
 
 /// The log.
@@ -229,6 +231,7 @@ fn http(layers: &mut Layers) -> Option<Http> {
     let times = ["header_timeout", "body_timeout", "answer_timeout"].map(|name| {
         section.parsed::<Millis>(name).map(|Millis(millis)| Duration::from_millis(millis))
     });
+    let partition_label = section.flag("partition_label");
     let [max_body_bytes, max_bodies_bytes, max_connections] = counts;
     let [header_timeout, body_timeout, answer_timeout] = times;
     let limits = HttpLimits {
@@ -239,7 +242,7 @@ fn http(layers: &mut Layers) -> Option<Http> {
         body_timeout: body_timeout?,
         answer_timeout: answer_timeout?,
     };
-    Some(Http { listen: listen?, limits })
+    Some(Http { listen: listen?, limits, partition_label: partition_label? })
 }
 
 /// A limit of none would hold everybody off.

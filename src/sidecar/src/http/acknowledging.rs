@@ -1,7 +1,5 @@
 //! `PUT` and `DELETE /v1/gaps/{id}/acknowledgement`, and `GET /v1/acknowledgements`.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,6 +8,7 @@ use lacuna_core::totals::Lost;
 use lacuna_core::verdict::State as Verdict;
 use serde::{Deserialize, Serialize};
 
+use super::body::Body;
 use super::problem::Problem;
 use super::report::json;
 use super::router::Api;
@@ -37,9 +36,9 @@ pub(super) struct Word {
 pub(super) async fn add(
     State(api): State<Api>,
     Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let word: Word = serde_json::from_slice(&body?).map_err(|error| {
+    let word: Word = serde_json::from_slice(&body.bytes).map_err(|error| {
         Problem::bad(format!("body is not {{\"by\":\"…\",\"note\":\"…\"}}: {error}"))
     })?;
     let (row, said) = acknowledge(&api, &id, word).await?;

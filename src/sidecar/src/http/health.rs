@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::iter;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lacuna_core::MetricsRow;
-use lacuna_core::report::GapRow;
+use lacuna_core::report::{Filter, GapRow};
 use lacuna_core::totals::Count;
 use lacuna_core::verdict::State as Verdict;
 
@@ -15,9 +15,13 @@ use super::problem::Problem;
 use super::router::Api;
 use crate::acknowledged::Said;
 use crate::engine::stage_mut;
+use crate::exposition::Exposition;
 use crate::metrics;
 
-pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let dealt_with = api.acknowledgements().clone();
     let (mut rows, lost) = api.engine.metrics(dealt_with.filters()).await?;
     less_acknowledged(&mut rows, dealt_with.split_all(lost));
@@ -26,9 +30,17 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
         api.gauges.set_checking(stream, api.engine.checking(stream));
     }
-    let mut text = metrics::render(&rows, &api.engine.groups());
+    let mut groups = api.engine.groups();
+    if !api.partition_label {
+        let report = api.engine.report(Filter::default(), false).await?;
+        rows = metrics::by_stream(rows, &report);
+        groups = metrics::groups_by_stream(groups);
+    }
+    let mut text = metrics::render(&rows, &groups);
     api.gauges.write(&mut text)?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Exposition::accepted(accept.unwrap_or_default());
+    Ok(([(header::CONTENT_TYPE, format.media_type())], format.of(text)).into_response())
 }
 
 /// What a person has dealt with leaves the current losses.

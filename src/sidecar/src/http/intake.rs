@@ -86,7 +86,7 @@ pub(super) async fn ledger(
     let records: Vec<_> = lines(&bytes, Ledger::parse)?;
     let taking = tokio::spawn(async move {
         let records = records.into_iter().map(Line::Ledger).collect();
-        let taken = take(api, None, records).await;
+        let taken = take(api, None, None, records).await;
         drop::<Held>(held);
         taken
     });

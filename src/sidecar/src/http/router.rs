@@ -31,6 +31,7 @@ pub struct Api {
     pub(super) pulse: Pulse,
     pub(super) page_turn: Arc<Mutex<()>>,
     pub(super) brokers: Arc<[KafkaBrokers]>,
+    pub(super) partition_label: bool,
     acknowledged: Arc<std::sync::Mutex<Acknowledgements>>,
     closing: watch::Sender<bool>,
 }
@@ -59,6 +60,7 @@ impl Api {
             pulse: Pulse::default(),
             page_turn: Arc::default(),
             brokers: Arc::default(),
+            partition_label: true,
             acknowledged: Arc::default(),
             closing: watch::Sender::new(false),
         }
@@ -68,6 +70,12 @@ impl Api {
     #[must_use]
     pub fn with_kafka(self, brokers: impl IntoIterator<Item = KafkaBrokers>) -> Self {
         Self { brokers: brokers.into_iter().collect(), ..self }
+    }
+
+    /// Whether metrics tell partitions apart; they do, unless told otherwise.
+    #[must_use]
+    pub fn with_partition_label(self, partition_label: bool) -> Self {
+        Self { partition_label, ..self }
     }
 
     /// Begins with what people had dealt with before.

@@ -308,7 +308,7 @@ async fn a_batch_that_was_refused_may_be_sent_again() {
 async fn a_member_that_is_not_heard_in_time_leaves_its_view_unknown() {
     let engine = Engine::start(&impatient(), Vec::new()).unwrap();
     let ending = tokio::spawn(end_leases(engine.clone()));
-    let api = router(Api::new(engine, 10_000, 5_000), MAX_BODY);
+    let api = router(Api::new(engine, 10_000, 5_000, limits()));
     let send = async |batch: &str, lease: &str, body: &str| {
         let headers = [("Lacuna-Batch", batch), ("Lacuna-Lease", lease)];
         let headers = if batch.is_empty() { &headers[1..] } else { &headers[..] };
@@ -478,6 +478,51 @@ async fn every_metric_of_the_contract_is_there_once_and_from_0() {
             r#"lacuna_build_info{{revision="unknown",version="{}"}} 1"#,
             env!("CARGO_PKG_VERSION")
         ),
+    ] {
+        assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_come_as_open_metrics_to_whom_prefers_them() {
+    let api = serve(&EngineSettings::default());
+    post(&api, "/v1/observations", &(watch("orders") + &message("orders", "p", 0))).await;
+    let (.., text) = ask(&api, Method::GET, "/metrics", &[], "").await;
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let (status, media, open) = ask(&api, Method::GET, "/metrics", &[("accept", accept)], "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(media, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let open = open.strip_suffix("# EOF\n").unwrap();
+    assert!(open.contains("# TYPE lacuna_lost_messages counter\nlacuna_lost_messages_total{"));
+    let samples = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    assert_eq!(samples(open), samples(&text));
+    let announced = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
+    assert_eq!(announced(open), announced(&text));
+    let mut counters = open.lines().filter(|line| line.ends_with(" counter"));
+    assert!(counters.all(|line| !line.contains("_total")), "{open}");
+}
+
+#[tokio::test]
+async fn metrics_without_partitions_are_sums_over_them() {
+    let engine = Engine::start(&EngineSettings::default(), Vec::new()).unwrap();
+    let api = Api::new(engine, 10_000, 5_000, limits()).with_partition_label(false);
+    let api = router(api);
+    // The same producer in both, and one more in the second.
+    let second = (watch("orders") + &message("orders", "q", 0))
+        .replace(r#""partition":"0""#, r#""partition":"1""#)
+        .replace(";0;0\"", ";1;0\"");
+    let third = second.lines().last().unwrap().replace("1;q;", "1;p;");
+    let lines = watch("orders") + &message("orders", "p", 0) + &second + &third;
+    post(&api, "/v1/observations", &lines).await;
+    let (.., text) = ask(&api, Method::GET, "/metrics", &[], "").await;
+    assert!(!text.contains("partition="), "{text}");
+    let place = r#"view="log",stream="orders""#;
+    for line in [
+        format!("lacuna_observed_messages_total{{{place},stamp=\"valid\"}} 3"),
+        format!("lacuna_lanes{{{place}}} 3"),
+        format!("lacuna_producers{{{place}}} 2"),
     ] {
         assert!(text.lines().any(|have| have == line), "{line}\n{text}");
     }

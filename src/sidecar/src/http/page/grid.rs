@@ -194,7 +194,7 @@ fn cells_of(row: &Row<'_>, links: &mut usize) -> Markup {
                 @if *kind == Kind::Fine {
                     i {}
                 } @else if *links > 0 {
-                    @let _ = *links -= 1;
+                    @let () = *links -= 1;
                     a.(kind.class()) href=(Query::place(view, stream, Some(&row.partition)).link())
                         aria-label=(says(row)) {}
                 } @else {

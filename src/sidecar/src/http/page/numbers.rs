@@ -177,7 +177,7 @@ fn kcat(shown: &Shown, row: &GapRow) -> Option<String> {
     near.sort_by_key(|source| std::cmp::Reverse(source.stream_prefix.len()));
     let (topic, brokers) = match near[..] {
         [] => (row.stream.as_str(), None),
-        [ref one, ref rest @ ..] => {
+        [one, rest @ ..] => {
             let rival = rest.iter().any(|other| other.stream_prefix == one.stream_prefix);
             let topic = &row.stream[one.stream_prefix.len()..];
             (topic, (!rival).then_some(one.brokers.as_str()))

@@ -132,6 +132,5 @@ fn by_stream(group: &GroupRow) -> BTreeMap<&str, Sums> {
 
 fn findings(group: &GroupRow) -> impl Iterator<Item = (&GroupRow, &PartitionRow, Finding)> {
     let partitions = group.partitions.iter();
-    partitions
-        .flat_map(move |row| row.findings.iter().map(move |finding| (group, row, finding.clone())))
+    partitions.flat_map(move |row| row.findings.iter().map(move |finding| (group, row, *finding)))
 }
