@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use lacuna_brokers::sidecar::Sidecar;
 
@@ -31,7 +32,7 @@ pub fn at(name: &str, address: SocketAddr) -> Sidecar {
     let (config, listen) = (config.display().to_string(), address.to_string());
     let arguments = ["--config", &config, "--grace", "1s", "--listen", &listen];
     let log = directory().join(format!("{name}.log"));
-    let sidecar = Sidecar::launch(&arguments, &[], address, log);
+    let sidecar = Sidecar::launch(&arguments, &[], address, log, PathBuf::new());
     sidecar.answers();
     sidecar
 }

@@ -175,7 +175,7 @@ fn kcat(shown: &Shown, row: &GapRow) -> Option<String> {
     let mut near: Vec<_> =
         sources.filter(|source| row.stream.starts_with(&source.stream_prefix)).collect();
     near.sort_by_key(|source| std::cmp::Reverse(source.stream_prefix.len()));
-    let (topic, brokers) = match near[..] {
+    let (topic, brokers) = match near.as_slice() {
         [] => (row.stream.as_str(), None),
         [one, rest @ ..] => {
             let rival = rest.iter().any(|other| other.stream_prefix == one.stream_prefix);
