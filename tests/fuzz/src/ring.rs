@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use lacuna_ring::{Reader, Record, Writer};
+use lacuna_ring::{Reader, Reading, Record, Writer};
 
 /// The first words of the ring itself, and how many of them are patched: all that the records fill.
 const HEADER: u16 = 512;
@@ -20,7 +20,7 @@ struct Whole {
 
 static RING: LazyLock<Whole> = LazyLock::new(|| {
     let dir = std::env::temp_dir().join(format!("lacuna-fuzz-{}", std::process::id()));
-    let mut writer = Writer::create(&dir, "billing", true, 8_192).expect("a ring");
+    let mut writer = Writer::create(&dir, "billing", Reading::Committed, 8_192).expect("a ring");
     let written = writer.add_all(&[
         Record::Generation { generation: 7, order: 1 },
         Record::Assigned {

@@ -154,12 +154,13 @@ impl Tab {
 
     /// Waits until an expression is true.
     pub fn until(&mut self, what: &str, expression: &str) {
-        wait::until(what, || match self.eval(expression) {
-            Value::Bool(true) => Ok(()),
-            other => {
-                let seen = self.eval("document.body?.innerText ?? null");
-                Err(format!("{expression} is {other}: {seen}"))
+        wait::until(what, || {
+            let found = self.eval(expression);
+            if found == true {
+                return Ok(());
             }
+            let seen = self.eval("document.body?.innerText ?? null");
+            Err(format!("{expression} is {found}: {seen}"))
         });
     }
 

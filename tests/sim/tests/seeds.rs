@@ -23,6 +23,7 @@ fn several_cores_find_the_same() {
     found_by(3);
 }
 
+#[expect(clippy::unwrap_used, reason = "a string takes all that is written")]
 fn found_by(checkers: usize) {
     let mut failed: u64 = 0;
     let mut accounts = String::new();

@@ -1,6 +1,7 @@
 //! Faults, posted to a sidecar without a broker, so that they are exact.
 
 use std::fs;
+use std::path::PathBuf;
 
 use lacuna_brokers::prometheus::Ground;
 use lacuna_brokers::sidecar::{Sidecar, counts};
@@ -27,7 +28,8 @@ pub(crate) fn sidecar(ground: &Ground) -> Sidecar {
     fs::write(&config, CONFIG).expect("the run's directory can be written");
     let address = ground.port(3);
     let arguments = ["--config", config.to_str().expect("text"), "--listen", &address.to_string()];
-    let sidecar = Sidecar::launch(&arguments, &[], address, ground.file("lacuna.log"));
+    let sidecar =
+        Sidecar::launch(&arguments, &[], address, ground.file("lacuna.log"), PathBuf::new());
     sidecar.answers();
     sidecar
 }
