@@ -17,7 +17,7 @@ use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, SourceSettings};
 use crate::engine::{Engine, EngineSettings, Stopped, Switch};
 use crate::exit::Exit;
-use crate::http::{self, Api};
+use crate::http::{self, Api, KafkaBrokers};
 use crate::log;
 use crate::members::{self, RingsError};
 use crate::source::{kafka, rabbitmq};
@@ -106,7 +106,9 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     let stream = &config.default_stream;
     let limits = config.http.limits;
     let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms, limits)
-        .with_partition_label(config.http.partition_label);
+        .with_partition_label(config.http.partition_label)
+        .with_kafka(kafka_brokers(&config));
+    let closing = api.clone();
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     let draining = engine.clone();
@@ -117,6 +119,7 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("draining");
+        closing.close();
         if let Err(stopped) = draining.drain().await {
             tracing::warn!(%stopped, "nothing to drain");
         }
@@ -137,6 +140,17 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
         "ended"
     );
     Ok(Exit::of(&totals))
+}
+
+fn kafka_brokers(config: &Config) -> Vec<KafkaBrokers> {
+    let of = |source: &SourceSettings| match source {
+        SourceSettings::Kafka(kafka) => Some(KafkaBrokers {
+            brokers: kafka.brokers.clone(),
+            stream_prefix: kafka.stream_prefix.clone(),
+        }),
+        SourceSettings::RabbitMq(_) => None,
+    };
+    config.sources.iter().filter_map(of).collect()
 }
 
 fn engine_settings(config: &Config) -> EngineSettings {

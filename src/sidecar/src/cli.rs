@@ -4,17 +4,87 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::duration::Millis;
 
 /// Tells which messages a queue lost or repeated.
 #[derive(Debug, Parser)]
-#[command(name = "lacuna", version, after_help = EXIT_CODES)]
+#[command(name = "lacuna", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What a newcomer and somebody who was paged type first.
+const EXAMPLES: &str = "\
+Examples:
+  See it all on an embedded broker, with injected faults
+    lacuna demo
+  Watch a topic; the page is at http://127.0.0.1:7117/
+    lacuna run kafka --brokers localhost:9092 --topic orders
+  What is lost now, and which messages
+    lacuna report
+    lacuna gaps --stream orders
+  Judge yesterday, once
+    lacuna audit kafka --brokers localhost:9092 --topic orders --from 2026-01-31T00:00:00Z --gaps
+  Judge what a consumer wrote down
+    lacuna check observations.ndjson
+
+Exit codes:
+   0  all judged, nothing lost or duplicated
+   1  lost or duplicated
+   2  could not do its work (broker, file, disk)
+   3  nothing found, but not all could be judged
+  64  wrong usage or configuration";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  lacuna report
+  lacuna report --url http://lacuna.shop.svc:7117 --stream orders
+  lacuna report --format csv > partitions.csv
+  lacuna report --format json | jq .totals.lost
+
+The exit code is the one that the report's totals earn: 1 where something is lost or repeated, 3 where
+not all could be judged.";
+
+const GAPS_EXAMPLES: &str = "\
+Examples:
+  lacuna gaps
+  lacuna gaps --stream orders --partition 3
+  lacuna gaps --state all --format csv > gaps.csv
+  lacuna gaps --producer orders-api@web-3 --format json | jq '.[].first'
+
+The exit code is 1 if a gap that is shown is lost.";
+
+const DUPLICATES_EXAMPLES: &str = "\
+Examples:
+  lacuna duplicates --stream orders
+  lacuna duplicates --format csv > duplicates.csv
+
+The exit code is 1 if there are any.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  lacuna completions bash > /etc/bash_completion.d/lacuna
+  lacuna completions zsh > ~/.zfunc/_lacuna
+  lacuna completions fish > ~/.config/fish/completions/lacuna.fish";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  lacuna run --default-config > lacuna.toml
+  lacuna run --config lacuna.toml --check-config
+  lacuna run --config lacuna.toml --listen 0.0.0.0:7117
+  lacuna run kafka --brokers localhost:9092 --topic '^shop\\..*' --from beginning --group billing
+  lacuna run rabbitmq --url amqp://guest:guest@localhost:5672/%2f --queue orders
+
+Exit codes:
+   0  all judged, nothing lost or duplicated
+   1  lost or duplicated
+   2  could not do its work (broker, file, disk)
+   3  nothing found, but not all could be judged
+  64  wrong usage or configuration";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -28,7 +98,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the sidecar
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Show the whole path on an embedded broker with injected faults
     ///
@@ -43,6 +113,25 @@ pub enum Command {
     /// Judge a range of a real topic once
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Show the report of a running sidecar
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(RemoteArgs),
+    /// Show the gaps that a running sidecar found
+    #[command(after_help = GAPS_EXAMPLES)]
+    Gaps(RemoteGapsArgs),
+    /// Show the repeats that a running sidecar found
+    #[command(after_help = DUPLICATES_EXAMPLES)]
+    Duplicates(RemoteArgs),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// Which
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    #[command(after_help = "Examples:\n  lacuna man | man -l -")]
+    Man,
 }
 
 /// `lacuna run`.
@@ -200,6 +289,52 @@ pub enum Gaps {
     Open,
     /// Those in every other state too, and the recovered
     All,
+}
+
+/// What a running sidecar is asked.
+#[derive(Args, Clone, Debug)]
+pub struct RemoteArgs {
+    /// Where the sidecar listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7117")]
+    pub url: String,
+    /// Only this view: log, or a consumer group
+    #[arg(long, value_name = "VIEW")]
+    pub view: Option<String>,
+    /// Only this stream
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// Only this partition
+    #[arg(long, value_name = "PARTITION")]
+    pub partition: Option<String>,
+    /// Only this producer's lanes
+    #[arg(long, value_name = "PRODUCER")]
+    pub producer: Option<String>,
+    /// For people, for programs, or for spreadsheets
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Sheet,
+}
+
+/// `lacuna gaps`.
+#[derive(Args, Clone, Debug)]
+pub struct RemoteGapsArgs {
+    /// In which states, with commas, or all; default: lost and missing
+    #[arg(long, value_name = "STATES")]
+    pub state: Option<String>,
+    /// Where and which.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sheet {
+    /// Columns, for people
+    #[default]
+    Table,
+    /// The API's own rows
+    Json,
+    /// One line a row, with a heading
+    Csv,
 }
 
 /// `lacuna demo`.

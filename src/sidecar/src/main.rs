@@ -1,12 +1,12 @@
 //! The binary: arguments, a command, an exit code.
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use lacuna::cli::{AuditCommand, Cli, Command, RunArgs};
-use lacuna::{Exit, app, audit, check, config, demo};
+use lacuna::{Exit, app, audit, check, config, demo, remote};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Exit {
+    let colour =
+        io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let mut out = io::stdout().lock();
     match command {
         Command::Run(RunArgs { default_config: true, .. }) => out
@@ -40,6 +42,21 @@ fn run(command: Command) -> Exit {
         Command::Demo(args) => {
             demo::run(&args, &mut out).unwrap_or_else(|error| failed(&error, error.exit()))
         }
+        Command::Report(args) => remote::report(&args, &mut out, colour)
+            .unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Gaps(args) => remote::gaps(&args, &mut out, colour)
+            .unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Duplicates(args) => remote::duplicates(&args, &mut out, colour)
+            .unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lacuna", &mut script);
+            out.write_all(&script)
+                .map_or_else(|error| failed(&error, Exit::Failed), |()| Exit::DONE)
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command())
+            .render(&mut out)
+            .map_or_else(|error| failed(&error, Exit::Failed), |()| Exit::DONE),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::cli::{DemoArgs, Format};
 use crate::clock;
 use crate::engine::{Engine, EngineSettings, Stopped};
 use crate::exit::Exit;
-use crate::http::{self, Api, HttpLimits};
+use crate::http::{self, Api, HttpLimits, KafkaBrokers};
 use crate::source::kafka::{self, From, KafkaSettings, OpenError, Topics};
 
 /// How long a number may be missing here before it is judged, ms.
@@ -163,8 +163,9 @@ impl Demo {
 
     /// Puts the page where a browser finds it, and takes the producers' ledgers.
     fn serve(&self, runtime: &Runtime, listener: TcpListener, clock_skew_ms: u64) {
+        let brokers = KafkaBrokers { brokers: self.brokers.clone(), stream_prefix: String::new() };
         let limits = HttpLimits::default();
-        let api = Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms, limits);
+        let api = Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms, limits).with_kafka([brokers]);
         runtime.spawn(http::serve(listener, api, future::pending()));
         self.say(format_args!("seed {}, {} messages", self.seed, self.messages));
         self.say(format_args!("the report, live: http://{}/", self.address));

@@ -2,7 +2,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -17,6 +17,9 @@ use super::{acknowledging, checking, findings, groups, health, intake, origin, p
 use crate::acknowledged::Acknowledgements;
 use crate::engine::Engine;
 use crate::gauges::{Gauges, Limit};
+
+/// What all of it looks like, for programs.
+const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// What the interface answers from.
 #[derive(Clone, Debug)]
@@ -122,6 +125,10 @@ pub fn router(api: Api) -> Router {
         .route("/v1/observations", post(intake::observations))
         .route("/v1/ledger", post(intake::ledger))
         .route("/v1/checking", get(checking::show).put(checking::set))
+        .route(
+            "/openapi.json",
+            get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)),
+        )
         .route("/metrics", get(health::metrics))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

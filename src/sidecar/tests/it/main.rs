@@ -8,4 +8,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod run;

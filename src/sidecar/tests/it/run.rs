@@ -9,14 +9,14 @@ use lacuna_core::stamp::Encoder;
 use serde_json::Value;
 
 /// A sidecar without sources, on a port of its own.
-struct Sidecar {
+pub(crate) struct Sidecar {
     child: Child,
     log: BufReader<ChildStderr>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Sidecar {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
@@ -35,7 +35,7 @@ impl Sidecar {
         Self { child, log, address }
     }
 
-    fn post(&self, path: &str, body: &str) -> String {
+    pub(crate) fn post(&self, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         let head = format!(
@@ -48,7 +48,7 @@ impl Sidecar {
     }
 
     /// Sends the signal, and waits for the end: the last log line, and the exit code.
-    fn end(mut self, signal: &str) -> (Value, Option<i32>) {
+    pub(crate) fn end(mut self, signal: &str) -> (Value, Option<i32>) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
         let mut last = Value::Null;
@@ -65,7 +65,7 @@ fn line(log: &mut BufReader<ChildStderr>) -> Option<Value> {
     (!text.is_empty()).then(|| serde_json::from_str(&text).unwrap())
 }
 
-fn messages(seqs: &[u64]) -> String {
+pub(crate) fn messages(seqs: &[u64]) -> String {
     let mut encoder = Encoder::new("p", 1, "orders", "0").unwrap();
     let mut lines =
         r#"{"watch":{"stream":"orders","partition":"0","from":"start","at":0}}"#.to_owned();
