@@ -165,7 +165,8 @@ impl Demo {
     fn serve(&self, runtime: &Runtime, listener: TcpListener, clock_skew_ms: u64) {
         let brokers = KafkaBrokers { brokers: self.brokers.clone(), stream_prefix: String::new() };
         let limits = HttpLimits::default();
-        let api = Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms, limits).with_kafka([brokers]);
+        let api =
+            Api::new(self.engine.clone(), GRACE_MS, clock_skew_ms, limits).with_kafka([brokers]);
         runtime.spawn(http::serve(listener, api, future::pending()));
         self.say(format_args!("seed {}, {} messages", self.seed, self.messages));
         self.say(format_args!("the report, live: http://{}/", self.address));
