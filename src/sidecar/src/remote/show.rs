@@ -196,6 +196,7 @@ pub fn gaps(args: &RemoteGapsArgs, out: &mut dyn Write, colour: bool) -> Result<
         "after.time",
         "ledger.says",
         "ledger.at",
+        "seen_in",
         "since",
         "judged_at",
         "recovered_at",
@@ -276,6 +277,7 @@ fn text(row: &Value, name: &str) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use lacuna::engine::{Engine, EngineSettings};
-use lacuna::http::{Api, router};
+use lacuna::http::{Api, HttpLimits, router};
 use lacuna_core::stamp::Encoder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -82,7 +82,7 @@ async fn every_answer_is_what_the_document_says() {
     let mut settings = EngineSettings::default();
     settings.checker.default_stream.grace_ms = 0;
     let engine = Engine::start(&settings, Vec::new()).unwrap();
-    let api = router(Api::new(engine, 0, 5_000), 10_000);
+    let api = router(Api::new(engine, 0, 5_000, HttpLimits::default()));
     let (_, media, document) = ask(&api, "GET", "/openapi.json", "").await;
     assert_eq!(media, "application/json");
     let document: Value = serde_json::from_str(&document).unwrap();

@@ -59,6 +59,14 @@ impl Sidecar {
     }
 }
 
+impl Drop for Sidecar {
+    /// Where a test fails, it does not outlive it.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 fn line(log: &mut BufReader<ChildStderr>) -> Option<Value> {
     let mut text = String::new();
     log.read_line(&mut text).unwrap();
