@@ -33,7 +33,7 @@ fn every_width_fits_and_axe_finds_nothing() {
     let browser = Browser::start("looks");
     for dark in [false, true] {
         let mut tab = browser.tab(&Look { dark, ..Look::default() });
-        for (width, height) in [(390, 844), (1280, 860), (2560, 1340)] {
+        for (width, height) in [(390, 1500), (1280, 1240), (2560, 1340)] {
             tab.resize(width, height);
             tab.go(&sidecar::page(&sidecar, "?partition=3"));
             tab.go(&sidecar::page(&sidecar, ""));

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::query::Query;
 use super::shown::{Place, Shown};
-use super::words::{cell as figure, number, unjudged};
+use super::words::{cell as figure, lost, number, unjudged};
 use crate::report::Many;
 
 /// Streams that have a row of their own; of those that are more, the ones with findings come first
@@ -111,7 +111,7 @@ pub(super) fn grid(shown: &Shown) -> Markup {
                 }
             }
             div.grid.(size(cells)) {
-                @for row in own { (stream_row(shown, row, &mut links)) }
+                @for row in own { (stream_row(shown, row, &acknowledged, &mut links)) }
                 @if !rest.is_empty() {
                     div.stream.rest {
                         div.name { (Many(rest.len() as u64, "more view").to_string()) " of streams" }
@@ -132,8 +132,13 @@ fn kind(
     acknowledged: &HashMap<Place<'_>, Count>,
     on: bool,
 ) -> Kind {
+    Kind::of(&row.totals, done(stream, row, acknowledged), on)
+}
+
+/// What of a partition's losses somebody has dealt with.
+fn done(stream: &StreamRow, row: &PartitionRow, acknowledged: &HashMap<Place<'_>, Count>) -> Count {
     let place = (stream.view.as_str(), stream.stream.as_str(), row.partition.as_str());
-    Kind::of(&row.totals, acknowledged.get(&place).copied().unwrap_or(0), on)
+    acknowledged.get(&place).copied().unwrap_or(0)
 }
 
 /// So large that few are read at a glance, so small that ten thousand fit.
@@ -157,9 +162,17 @@ fn legend(rows: &[Row<'_>]) -> Markup {
     }
 }
 
-fn stream_row(shown: &Shown, row: &Row<'_>, links: &mut usize) -> Markup {
+fn stream_row(
+    shown: &Shown,
+    row: &Row<'_>,
+    acknowledged: &HashMap<Place<'_>, Count>,
+    links: &mut usize,
+) -> Markup {
     let Row { stream: StreamRow { view, stream, totals, partitions }, .. } = row;
     let off = !shown.switch.is_on(Some(stream));
+    let done = acknowledged.iter().filter(|((of, name, _), _)| of == view && name == stream);
+    let done: Count = done.map(|(_, count)| count).sum();
+    let open = totals.lost_sum().saturating_sub(done);
     html! {
         div.stream {
             div.name {
@@ -169,7 +182,8 @@ fn stream_row(shown: &Shown, row: &Row<'_>, links: &mut usize) -> Markup {
             }
             (cells_of(row, links))
             div.sums aria-label={ (Many(partitions.len() as u64, "partition").to_string()) } {
-                @if totals.lost_sum() > 0 { span.lost { (number(totals.lost_sum())) " lost" } }
+                @if open > 0 { span.lost { (number(open)) " lost" } }
+                @if done > 0 { span.done { (number(done)) " acknowledged" } }
                 @if totals.missing > 0 { span.missing { (number(totals.missing)) " missing" } }
                 @if totals.duplicates_sum() > 0 {
                     span.repeated { (number(totals.duplicates_sum())) " repeated" }
@@ -245,7 +259,7 @@ pub(super) fn partitions(shown: &Shown) -> Markup {
                         tr {
                             th scope="row" { a href=(place.link()) { (stream.stream) " / " (row.partition) } }
                             td { (stream.view) }
-                            td.n { (figure(row.totals.lost_sum(), "lost")) }
+                            td.n { (lost(row.totals.lost_sum(), done(stream, row, &acknowledged))) }
                             td.n { (figure(row.totals.missing, "missing")) }
                             td.n { (figure(row.totals.duplicates_sum(), "repeated")) }
                             td.n { (figure(unjudged(&row.totals), "unknown")) }

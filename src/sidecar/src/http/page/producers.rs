@@ -8,7 +8,7 @@ use lacuna_core::totals::{Count, Totals};
 use maud::{Markup, html};
 
 use super::shown::Shown;
-use super::words::{ago, cell, number, unjudged};
+use super::words::{ago, cell, lost, number, unjudged};
 use crate::report::{Grouped, Many};
 
 /// Producers that are shown, those with findings first.
@@ -18,18 +18,16 @@ const LANES: usize = 100;
 
 /// One producer, all of its lanes added up.
 #[derive(Default)]
-struct Producer<'a> {
+struct Producer {
     totals: Totals,
     epochs: BTreeSet<u64>,
     last_at: Option<u64>,
-    pending: u64,
     clash: bool,
-    streams: BTreeSet<&'a str>,
 }
 
 pub(super) fn producers(shown: &Shown) -> Markup {
     let acknowledged = shown.acknowledged_by_producer();
-    let mut rows: Vec<(&str, Producer<'_>)> = gather(shown).into_iter().collect();
+    let mut rows: Vec<(&str, Producer)> = gather(shown).into_iter().collect();
     rows.sort_by_cached_key(|(name, row)| {
         let done = acknowledged.get(name).copied().unwrap_or(0);
         let lost = row.totals.lost_sum();
@@ -70,7 +68,7 @@ pub(super) fn producers(shown: &Shown) -> Markup {
                         } }
                         tbody {
                             @for (name, row) in rows.iter().take(PRODUCERS) {
-                                (producer(shown, name, row))
+                                (producer(shown, name, row, acknowledged.get(name).copied().unwrap_or(0)))
                             }
                         }
                     }
@@ -87,24 +85,22 @@ pub(super) fn producers(shown: &Shown) -> Markup {
     }
 }
 
-fn gather(shown: &Shown) -> BTreeMap<&str, Producer<'_>> {
-    let mut producers: BTreeMap<&str, Producer<'_>> = BTreeMap::new();
+fn gather(shown: &Shown) -> BTreeMap<&str, Producer> {
+    let mut producers: BTreeMap<&str, Producer> = BTreeMap::new();
     for stream in shown.streams() {
         for lane in stream.partitions.iter().flat_map(|partition| &partition.lanes) {
             let producer = producers.entry(&lane.producer).or_default();
             producer.totals += &lane.totals;
             producer.epochs.insert(lane.epoch);
             producer.last_at = producer.last_at.max(lane.last_at);
-            producer.pending += lane.ledger.map_or(0, |ledger| ledger.pending);
             producer.clash |= lane.clash;
-            producer.streams.insert(&stream.stream);
         }
     }
     producers
 }
 
-fn producer(shown: &Shown, name: &str, row: &Producer<'_>) -> Markup {
-    let Producer { totals, epochs, last_at, pending: _, clash, streams: _ } = row;
+fn producer(shown: &Shown, name: &str, row: &Producer, acknowledged: Count) -> Markup {
+    let Producer { totals, epochs, last_at, clash } = row;
     html! {
         tr {
             th scope="row" {
@@ -115,7 +111,7 @@ fn producer(shown: &Shown, name: &str, row: &Producer<'_>) -> Markup {
                     }
                 }
             }
-            td.n { (cell(totals.lost_sum(), "lost")) }
+            td.n { (lost(totals.lost_sum(), acknowledged)) }
             td.n { (cell(totals.missing, "missing")) }
             td.n { (cell(totals.duplicates_sum(), "repeated")) }
             td.n { (cell(unjudged(totals), "unknown")) }

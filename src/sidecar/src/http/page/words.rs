@@ -25,6 +25,14 @@ pub(super) fn cell(count: impl Into<Count>, class: &str) -> Markup {
     }
 }
 
+/// What is lost, in a table: what nobody has dealt with, and apart from it what somebody has.
+pub(super) fn lost(count: Count, acknowledged: Count) -> Markup {
+    html! {
+        (cell(count.saturating_sub(acknowledged), "lost"))
+        @if acknowledged > 0 { " " span.done { "+ " (number(acknowledged)) " acknowledged" } }
+    }
+}
+
 /// `message` or `messages`.
 pub(super) fn messages(count: Count) -> &'static str {
     if count == 1 { "message" } else { "messages" }
