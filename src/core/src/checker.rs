@@ -124,6 +124,18 @@ impl Checker {
         self.configured.insert(stream.into(), settings);
     }
 
+    /// Settings of all streams that have none of their own, from now on.
+    pub fn configure_default(&mut self, settings: StreamSettings) {
+        let names = self.streams.iter().map(|stream| &stream.name);
+        let without: Vec<String> =
+            names.filter(|name| !self.configured.contains_key(*name)).cloned().collect();
+        for stream in without {
+            self.configure(&stream, settings.clone());
+            self.configured.remove(&stream);
+        }
+        self.settings.default_stream = settings;
+    }
+
     /// A message. What is due by its time is judged first, then it is taken in.
     #[inline]
     pub fn observe(&mut self, id: PartitionId, message: &Observation<'_>) -> Verdict {

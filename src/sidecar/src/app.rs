@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::http::{self, Api, KafkaBrokers};
 use crate::log;
 use crate::members::{self, RingsError};
+use crate::reload::Told;
 use crate::source::{kafka, rabbitmq};
 
 /// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
@@ -80,26 +81,28 @@ pub fn run(
     args: &RunArgs,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Exit, RunError> {
-    let config = Config::load(args, environment)?;
+    let told = Told::read(args, environment)?;
     if args.check_config {
         return Ok(Exit::DONE);
     }
     // A second start in one process keeps the first one's log, which a test may have set.
-    drop(log::start(&config.log));
+    drop(log::start(&told.config().log));
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(told))
 }
 
-async fn serve(config: Config) -> Result<Exit, RunError> {
+async fn serve(told: Told) -> Result<Exit, RunError> {
+    let config = told.config();
     let address = config.http.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
     // Before anything is read: from here on a signal drains.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let settings = engine_settings(&config);
-    let engine = start(&config, &settings)?;
+    let hangup = signal(SignalKind::hangup())?;
+    let settings = engine_settings(config);
+    let engine = start(config, &settings)?;
     if let Some(dir) = &config.ring_dir {
         members::watch(dir, engine.clone(), settings.outside.clone())?;
     }
@@ -111,6 +114,7 @@ async fn serve(config: Config) -> Result<Exit, RunError> {
     let closing = api.clone();
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
+    tokio::spawn(told.again(hangup, engine.clone(), api.clone()));
     let draining = engine.clone();
     let (drained, ending) = oneshot::channel::<()>();
     let server = http::serve(listener, api, async move {

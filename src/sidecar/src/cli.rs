@@ -135,7 +135,7 @@ pub enum Command {
 }
 
 /// `lacuna run`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub struct RunArgs {
     /// The configuration; what it leaves out is as in the default one
@@ -170,7 +170,7 @@ pub struct Overrides {
 }
 
 /// A source without a file, for a first try.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum RunSource {
     /// Tap topics of Kafka
     Kafka(RunKafkaArgs),
@@ -179,7 +179,7 @@ pub enum RunSource {
 }
 
 /// `lacuna run kafka`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct RunKafkaArgs {
     /// Where the cluster is
     #[command(flatten)]
@@ -199,7 +199,7 @@ pub struct RunKafkaArgs {
 }
 
 /// `lacuna run rabbitmq`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct RunRabbitArgs {
     /// The broker, with credentials and virtual host: amqp://user:password@host:5672/%2f
     #[arg(long, value_name = "URL")]

@@ -23,6 +23,7 @@ mod log;
 pub mod members;
 pub mod metrics;
 pub mod record;
+mod reload;
 pub mod remote;
 pub mod report;
 mod shown;

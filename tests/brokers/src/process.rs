@@ -22,6 +22,8 @@ pub struct Process {
 pub enum Signal {
     /// Ends it in good order.
     Terminate,
+    /// Has it read its configuration again.
+    Hangup,
     /// Ends it at once.
     Kill,
     /// Freezes it.
@@ -90,6 +92,7 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Terminate => "-TERM",
+            Signal::Hangup => "-HUP",
             Signal::Kill => "-KILL",
             Signal::Stop => "-STOP",
             Signal::Continue => "-CONT",

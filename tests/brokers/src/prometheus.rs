@@ -238,7 +238,6 @@ impl Webhook {
     ///
     /// # Panics
     /// If none comes.
-    #[must_use]
     pub fn hear(&self, what: &str, so: impl Fn(&Told) -> bool) -> Told {
         loop {
             match self.told.recv_timeout(DEADLINE) {
@@ -249,11 +248,6 @@ impl Webhook {
                 }
             }
         }
-    }
-
-    /// All that has come and was not heard yet.
-    pub fn rest(&self) -> impl Iterator<Item = Told> {
-        self.told.try_iter()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where values come from: layers, the later of which win, flat: one entry a key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 
@@ -159,6 +159,16 @@ impl Layers {
             let key = key.iter().map(|&name| name.to_owned()).collect();
             self.set(key, Value::Untyped(value.to_string()), Place::Flag(flag));
         }
+    }
+
+    /// The keys that another reading has otherwise, wherever their values stand.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> Vec<Vec<String>> {
+        let value =
+            |layers: &Self, key: &Key| layers.values.get(key).map(|(value, _)| value.clone());
+        let keys: BTreeSet<&Key> = self.values.keys().chain(other.values.keys()).collect();
+        let other = keys.into_iter().filter(|key| value(self, key) != value(other, key));
+        other.cloned().collect()
     }
 
     pub(super) fn mistake(&mut self, place: Place, key: &[String], what: impl Into<String>) {

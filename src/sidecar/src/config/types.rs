@@ -122,13 +122,13 @@ pub struct Stream {
     pub settings: StreamSettings,
 }
 
-impl Config {
-    /// What a command line asks for, over the file that it names and this environment.
-    pub fn load(
+impl Layers {
+    /// All that a command line, the file that it names and this environment say.
+    pub fn read(
         args: &RunArgs,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Layers::embedded();
+        let mut layers = Self::embedded();
         if let Some(path) = &args.config {
             let file = path.display().to_string();
             match fs::read_to_string(path) {
@@ -152,7 +152,17 @@ impl Config {
             }
             None => override_with(&mut layers, &args.overrides),
         }
-        Self::parse(layers)
+        Ok(layers)
+    }
+}
+
+impl Config {
+    /// What a command line asks for, over the file that it names and this environment.
+    pub fn load(
+        args: &RunArgs,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse(Layers::read(args, environment)?)
     }
 
     /// Reads the layers; everything that is wrong with them is told at once.

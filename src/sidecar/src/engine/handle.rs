@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::merge;
 use super::overview::{self, Look, Overview};
 use super::settings::EngineSettings;
-use super::source::{Opened, Source, SourceStatus};
+use super::source::{Changed, Opened, Source, SourceStatus};
 use super::switch::Switch;
 use super::worker::{self, Worker};
 use crate::groups::GroupRow;
@@ -243,6 +243,22 @@ impl Engine {
             switch.clone()
         };
         self.tell_all(move |worker| worker.switch(switch.clone())).await
+    }
+
+    /// Judges by this from now on: gaps that are open have the new grace from their opening, what was
+    /// judged stays so.
+    pub async fn take_up(&self, changed: Changed) -> Result<(), Stopped> {
+        for source in self.sources.iter() {
+            source.take_up(&changed);
+        }
+        self.all(move |worker| {
+            worker.checker.configure_default(changed.default_stream.clone());
+            for (stream, settings) in &changed.streams {
+                worker.checker.configure(stream, settings.clone());
+            }
+        })
+        .await?;
+        Ok(())
     }
 
     /// How the sources are.

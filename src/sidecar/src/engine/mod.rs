@@ -21,5 +21,5 @@ pub use handle::{Engine, Stopped, Wanted};
 pub(crate) use overview::stage_mut;
 pub use overview::{Look, LostNow, Overview};
 pub use settings::EngineSettings;
-pub use source::{Opened, Source, SourceStatus, Tap};
+pub use source::{Changed, Opened, Source, SourceStatus, Tap};
 pub use switch::Switch;

@@ -1,11 +1,13 @@
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use lacuna_core::{Checker, Share};
+use lacuna_core::{Checker, Share, StreamSettings};
 
 use super::settings::EngineSettings;
 use super::switch::Switch;
 use crate::groups::GroupRow;
+use crate::source::kafka::Topics;
 
 /// One configured connection, as those see it who ask how it is.
 pub trait Source: Debug + Send + Sync {
@@ -16,6 +18,20 @@ pub trait Source: Debug + Send + Sync {
     fn groups(&self) -> Vec<GroupRow> {
         Vec::new()
     }
+
+    /// Takes up what has changed, if it goes by any of that.
+    fn take_up(&self, _changed: &Changed) {}
+}
+
+/// What was configured anew while the engine runs.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// How those streams are judged that have no settings of their own.
+    pub default_stream: StreamSettings,
+    /// Those that have.
+    pub streams: HashMap<String, StreamSettings>,
+    /// The topics of each Kafka source, by its name.
+    pub topics: HashMap<String, Topics>,
 }
 
 /// How a source is.

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -25,8 +26,7 @@ const OPENAPI: &str = include_str!("../../openapi.json");
 #[derive(Clone, Debug)]
 pub struct Api {
     pub(super) engine: Engine,
-    pub(super) grace_ms: u64,
-    pub(super) clock_skew_ms: u64,
+    judging: Arc<[AtomicU64; 2]>,
     pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) gauges: Gauges,
     pub(super) limits: HttpLimits,
@@ -54,8 +54,7 @@ impl Api {
     pub fn new(engine: Engine, grace_ms: u64, clock_skew_ms: u64, limits: HttpLimits) -> Self {
         Self {
             engine,
-            grace_ms,
-            clock_skew_ms,
+            judging: Arc::new([grace_ms, clock_skew_ms].map(AtomicU64::new)),
             batches: Arc::default(),
             gauges: Gauges::new(),
             limits,
@@ -73,6 +72,20 @@ impl Api {
     #[must_use]
     pub fn with_kafka(self, brokers: impl IntoIterator<Item = KafkaBrokers>) -> Self {
         Self { brokers: brokers.into_iter().collect(), ..self }
+    }
+
+    /// Reports say this grace and clock skew, in ms, from now on.
+    pub fn judges_by(&self, grace_ms: u64, clock_skew_ms: u64) {
+        self.judging[0].store(grace_ms, Ordering::Relaxed);
+        self.judging[1].store(clock_skew_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn grace_ms(&self) -> u64 {
+        self.judging[0].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn clock_skew_ms(&self) -> u64 {
+        self.judging[1].load(Ordering::Relaxed)
     }
 
     /// Whether metrics tell partitions apart; they do, unless told otherwise.

@@ -1,6 +1,7 @@
 //! `lacuna run` as a process: it listens, says where, drains on a signal, and its exit code says what
 //! was found.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -17,7 +18,10 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) fn start() -> Self {
-        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
+        Self::start_with(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml"))
+    }
+
+    fn start_with(config: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
@@ -36,10 +40,19 @@ impl Sidecar {
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        self.ask("POST", path, body)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let answer = self.ask("GET", path, "");
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all((head + body).as_bytes()).unwrap();
         let mut answer = String::new();
@@ -133,4 +146,53 @@ fn an_address_that_is_taken_is_2() {
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.starts_with(&format!("lacuna: cannot listen on {}: ", sidecar.address)), "{said}");
     sidecar.end("TERM");
+}
+
+/// Waits for a log line with this message.
+fn said(sidecar: &mut Sidecar, message: &str) -> Value {
+    loop {
+        let line = line(&mut sidecar.log).expect("it ended");
+        if line["message"] == message {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_read_again_on_a_signal() {
+    let directory = std::env::temp_dir().join(format!("lacuna-reload-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let config = directory.join("lacuna.toml");
+    let write = |text: &str| fs::write(&config, text).unwrap();
+    write("[checking]\ngrace = \"1h\"\n[stream.bills]\nenabled = false\n");
+    let mut sidecar = Sidecar::start_with(config.to_str().unwrap());
+    let hangup = |sidecar: &Sidecar| {
+        let pid = sidecar.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "HUP", &pid]).status().unwrap().success());
+    };
+    let checking = |sidecar: &Sidecar, stream: &str| {
+        sidecar.get(&format!("/v1/checking?stream={stream}"))["enabled"].as_bool().unwrap()
+    };
+    // A gap that is not judged for an hour.
+    sidecar.post("/v1/observations", &messages(&[0, 2]));
+    assert!(!checking(&sidecar, "bills") && checking(&sidecar, "orders"));
+
+    write("[checking]\ngrace = \"never\"\n");
+    hangup(&sidecar);
+    said(&mut sidecar, "the configuration is wrong, and stays as it was");
+
+    write("[checking]\ngrace = \"1ms\"\n[stream.shop]\nenabled = false\n[engine]\nworkers = 2\n");
+    hangup(&sidecar);
+    let left = said(&mut sidecar, "changed, and needs a restart to hold");
+    assert_eq!(left["key"], "engine.workers");
+    let read = said(&mut sidecar, "configuration read again");
+    assert_eq!(read["taken"], "checking.grace stream.bills.enabled stream.shop.enabled");
+    assert!(checking(&sidecar, "bills") && !checking(&sidecar, "shop"));
+    assert_eq!(sidecar.get("/v1/report?depth=totals")["grace_ms"], 1);
+    // The gap has the new grace from its opening.
+    let end = r#"{"end":{"stream":"orders","partition":"0","at":0}}"#;
+    sidecar.post("/v1/observations", end);
+    said(&mut sidecar, "lost");
+    sidecar.end("TERM");
+    fs::remove_dir_all(&directory).unwrap();
 }

@@ -172,6 +172,7 @@ pub(crate) const EXPECTED: &[Expected] = &[
         "view=log stream=orders 60", "view=log stream=bills 60", "view=log stream=late 60",
         "view=billing stream=orders 60",
     ]),
+    (SIDECAR, "Limits reached", "timeseries", "A", PerSecond, &["limit=http.max_connections 0"]),
     (SIDECAR, "Scrape", "timeseries", "A", AtMost, &["1"]),
     (SIDECAR, "Series", "timeseries", "A", AtMost, &["1000"]),
 

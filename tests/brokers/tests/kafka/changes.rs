@@ -1,11 +1,16 @@
 //! What changes while it runs: producers come again, topics grow and appear, checking and stamping
 //! are switched.
 
+use std::fs;
+use std::path::PathBuf;
+
 use lacuna_brokers::broker::Kafka;
+use lacuna_brokers::process::Signal;
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::{Sidecar, counts};
 use lacuna_brokers::truth::Truth;
 use lacuna_brokers::verify;
+use serde_json::json;
 
 #[test]
 fn restart_growth_and_a_second_topic() {
@@ -48,6 +53,45 @@ fn restart_growth_and_a_second_topic() {
     let truth = Truth::of(&kafka, other);
     truth.holds_all_of(&[returns.file()]);
     verify::found_is_true(&sidecar, other, &truth);
+    sidecar.stop(0);
+}
+
+#[test]
+fn a_topic_that_is_named_on_sighup_is_read_from_its_beginning() {
+    let kafka = Kafka::take();
+    let (first, second) = ("reload-first", "reload-second");
+    let mut producers = [first, second].map(|topic| {
+        kafka.create(topic, 3);
+        let mut producer = Producer::start(&kafka, topic, "orders", 0, &[]);
+        producer.send(500);
+        producer.wait();
+        producer
+    });
+    let config = kafka.directory("reload").join("lacuna.toml");
+    let name = |topics: &str| {
+        let text = format!(
+            "[source.main]\nbrokers = \"{}\"\nfrom = \"beginning\"\nledger = \"off\"\ntopics = {topics}\n",
+            kafka.brokers()
+        );
+        fs::write(&config, text).expect("the run's directory can be written");
+    };
+    name(r#"["reload-first"]"#);
+    let address = kafka.port(60);
+    let arguments = ["--config", config.to_str().expect("text"), "--listen", &address.to_string()];
+    let log = kafka.directory("sidecar").join("reload");
+    let sidecar = Sidecar::launch(&arguments, &[], address, log, PathBuf::new());
+    sidecar.ready();
+    let [of_first, of_second] = [first, second].map(|topic| Truth::of(&kafka, topic));
+    verify::found_is_true(&sidecar, first, &of_first);
+    assert_eq!(sidecar.report("log", second)["streams"], json!([]));
+
+    name(r#"["reload-first", "reload-second"]"#);
+    sidecar.signal(Signal::Hangup);
+    verify::found_is_true(&sidecar, second, &of_second);
+    // The other one goes on as it was.
+    producers[0].send(500);
+    producers[0].wait();
+    verify::found_is_true(&sidecar, first, &Truth::of(&kafka, first));
     sidecar.stop(0);
 }
 

@@ -80,8 +80,8 @@ async fn look(api: &Api, query: Query) -> Result<Shown, Problem> {
         sources: api.engine.sources(),
         groups: api.engine.groups(),
         switch: api.engine.switch(),
-        grace_ms: api.grace_ms,
-        clock_skew_ms: api.clock_skew_ms,
+        grace_ms: api.grace_ms(),
+        clock_skew_ms: api.clock_skew_ms(),
         brokers: Arc::clone(&api.brokers),
     })
 }

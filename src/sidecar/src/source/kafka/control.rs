@@ -11,7 +11,7 @@ use super::describe::{Describe, TopicId};
 use super::orders::{Note, Order, Shared};
 use super::settings::{From, KafkaSettings};
 use crate::clock;
-use crate::engine::EngineSettings;
+use crate::engine::{Changed, EngineSettings};
 
 /// Longest wait for the broker's answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,6 +41,7 @@ pub(super) struct Control {
     owners: EngineSettings,
     shared: Arc<Shared>,
     notes: Receiver<(usize, Note)>,
+    changes: Receiver<Changed>,
     orders: Vec<Sender<Order>>,
     /// Of each tap: its partitions, in the order of their starts.
     started: Vec<Vec<(Arc<str>, i32)>>,
@@ -68,6 +69,7 @@ impl Control {
         owners: EngineSettings,
         shared: Arc<Shared>,
         notes: Receiver<(usize, Note)>,
+        changes: Receiver<Changed>,
         orders: Vec<Sender<Order>>,
     ) -> Self {
         let started = orders.iter().map(|_| Vec::new()).collect();
@@ -78,6 +80,7 @@ impl Control {
             owners,
             shared,
             notes,
+            changes,
             orders,
             started,
             known: HashSet::new(),
@@ -94,7 +97,7 @@ impl Control {
 
     /// Until the last tap is gone.
     pub(super) fn run(mut self) {
-        let interval = interval_ms(&self.settings, &self.owners);
+        let mut interval = interval_ms(&self.settings, &self.owners);
         let (mut look_at, mut retry_at) = (0, 0);
         loop {
             match self.notes.recv_timeout(TICK) {
@@ -107,6 +110,10 @@ impl Control {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.serve_events();
+            if self.take_up_changes() {
+                interval = interval_ms(&self.settings, &self.owners);
+                look_at = 0;
+            }
             let now = clock::now_ms();
             if now >= look_at {
                 let seen = self.look();
@@ -121,6 +128,23 @@ impl Control {
                 retry_at = clock::now_ms() + RETRY_MS;
             }
         }
+    }
+
+    /// What was configured anew; false: nothing. A topic that is named no more is read on, since what
+    /// is known of it would be lost.
+    fn take_up_changes(&mut self) -> bool {
+        let mut any = false;
+        for Changed { default_stream, streams, mut topics } in self.changes.try_iter() {
+            any = true;
+            self.owners.checker.default_stream = default_stream;
+            self.owners.streams = streams;
+            if let Some(topics) = topics.remove(&self.settings.name) {
+                self.settings.topics = topics;
+                // What is found next was there before: it begins where the source's topics do.
+                self.first_look = true;
+            }
+        }
+        any
     }
 
     /// What librdkafka has to say that concerns no partition.

@@ -10,7 +10,7 @@ use super::ledger::{self, Listening};
 use super::orders::Shared;
 use super::settings::KafkaSettings;
 use super::tap::{Streams, Tap};
-use crate::engine::{self, EngineSettings, Opened, Source, SourceStatus};
+use crate::engine::{self, Changed, EngineSettings, Opened, Source, SourceStatus};
 use crate::groups::GroupRow;
 use crate::members::Outside;
 
@@ -44,10 +44,19 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
     }
     let groups = watch_groups(&settings, engine.outside.clone())?;
     let name = settings.name.clone();
-    let control =
-        Control::new(reader, asker, settings, engine.clone(), shared.clone(), noted, orders);
+    let (changes, changed) = mpsc::channel();
+    let control = Control::new(
+        reader,
+        asker,
+        settings,
+        engine.clone(),
+        shared.clone(),
+        noted,
+        changed,
+        orders,
+    );
     spawn("lacuna-kafka", &name, move || control.run())?;
-    Ok(Opened { source: Box::new(Kafka { shared, groups }), taps })
+    Ok(Opened { source: Box::new(Kafka { shared, groups, changes }), taps })
 }
 
 /// The source, as those see it who ask.
@@ -55,6 +64,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
 struct Kafka {
     shared: Arc<Shared>,
     groups: Option<Watching>,
+    changes: Sender<Changed>,
 }
 
 /// Groups are watched as long as this is held.
@@ -65,6 +75,11 @@ struct Watching {
 }
 
 impl Source for Kafka {
+    fn take_up(&self, changed: &Changed) {
+        // Its thread ends with the last tap; then nothing is read any more.
+        drop(self.changes.send(changed.clone()));
+    }
+
     fn status(&self) -> SourceStatus {
         self.shared.status()
     }
