@@ -28,8 +28,9 @@ fn sent_to_a_consumer_that_never_processed_them() {
         0 => Ok(()),
         other => Err(other.to_string()),
     });
-    // It lives, and may be slow: what the broker has forgotten is in its hands.
-    wait::throughout(Duration::from_secs(10), || {
+    // It lives, and may be slow: what the broker has forgotten is in its hands. Twice as long as the
+    // queue is asked for.
+    wait::throughout(Duration::from_secs(20), || {
         let findings = truth::findings(&sidecar, queue);
         assert!(!findings.keys().any(|state| state.starts_with("lost")), "{findings:?}");
     });
