@@ -1,17 +1,20 @@
 //! `lacuna run`: the configuration becomes an engine and its HTTP interface, until a signal comes.
 
 use std::ffi::OsString;
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, SourceSettings};
@@ -52,6 +55,14 @@ pub enum RunError {
         /// Why.
         error: io::Error,
     },
+    /// The socket cannot be made.
+    #[error("cannot listen on {}: {error}; http.socket names another path", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The system refuses threads, signals or sockets.
     #[error("cannot run: {0}")]
     System(#[from] io::Error),
@@ -67,6 +78,7 @@ impl RunError {
         match self {
             Self::Config(_) | Self::Kafka(_) => Exit::Usage,
             Self::Listen { .. }
+            | Self::Socket { .. }
             | Self::Rings(_)
             | Self::System(_)
             | Self::Stopped(_)
@@ -97,6 +109,15 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     let address = config.http.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
+    let socket = match &config.http.socket {
+        Some(path) => {
+            let refused = |error| RunError::Socket { path: path.clone(), error };
+            let socket = http::socket(path).await.map_err(refused)?;
+            tracing::info!(socket = %path.display(), "listening");
+            Some(socket)
+        }
+        None => None,
+    };
     // Before anything is read: from here on a signal drains.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -115,25 +136,30 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     tokio::spawn(told.again(hangup, engine.clone(), api.clone()));
-    let draining = engine.clone();
-    let (drained, ending) = oneshot::channel::<()>();
-    let server = http::serve(listener, api, async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("draining");
-        closing.close();
-        if let Err(stopped) = draining.drain().await {
-            tracing::warn!(%stopped, "nothing to drain");
-        }
-        drop(drained);
-    });
+    let (end, ending) = watch::channel(());
+    let ends = |mut ending: watch::Receiver<()>| async move { drop(ending.changed().await) };
+    let mut servers = JoinSet::new();
+    if let Some(socket) = socket {
+        servers.spawn(http::serve(socket, api.clone(), ends(ending.clone())));
+    }
+    servers.spawn(http::serve(listener, api, ends(ending)));
     tokio::select! {
-        () = server => {}
-        () = async { drop(ending.await); sleep(PATIENCE).await } => {
-            tracing::warn!("a client is still in the middle of its request: ending without it");
-        }
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    closing.close();
+    if let Err(stopped) = engine.drain().await {
+        tracing::warn!(%stopped, "nothing to drain");
+    }
+    drop(end);
+    let ended = async { while servers.join_next().await.is_some() {} };
+    if timeout(PATIENCE, ended).await.is_err() {
+        tracing::warn!("a client is still in the middle of its request: ending without it");
+    }
+    if let Some(path) = &config.http.socket {
+        // Of no use to anyone; the next start replaces it where it cannot be removed.
+        drop(fs::remove_file(path));
     }
     let totals = engine.totals().await?;
     tracing::info!(

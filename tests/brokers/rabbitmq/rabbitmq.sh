@@ -8,8 +8,10 @@
 #   rabbitmq.sh run ARG…      rabbitmqctl, to this node
 #
 # RABBITMQ_DATA  storage, log and pid of this node (a directory of its own)
-# RABBITMQ_PORT  first of its ports: clients, +1 management, +2 Prometheus, +4 epmd, +5 between nodes,
-#                +6 to +9 rabbitmqctl
+# RABBITMQ_PORT  first of its ports: clients, +1 management, +2 Prometheus, +3 clients over TLS, +4 epmd,
+#                +5 between nodes, +6 to +9 rabbitmqctl
+#
+# The certificate of its TLS is signed by $RABBITMQ_DATA/ca.pem, which nobody else trusts.
 set -euo pipefail
 
 bin=/usr/lib/rabbitmq/bin
@@ -38,6 +40,10 @@ surroundings() {
 configuration() {
   cat <<END
 listeners.tcp.1 = 127.0.0.1:$port
+listeners.ssl.1 = 127.0.0.1:$((port + 3))
+ssl_options.cacertfile = $dir/ca.pem
+ssl_options.certfile = $dir/tls.pem
+ssl_options.keyfile = $dir/tls.key
 management.tcp.ip = 127.0.0.1
 management.tcp.port = $((port + 1))
 prometheus.tcp.ip = 127.0.0.1
@@ -47,6 +53,15 @@ collect_statistics_interval = 1000
 disk_free_limit.absolute = 50MB
 log.file.level = info
 END
+}
+
+# An authority of its own, and a certificate for the name `localhost`.
+certificates() {
+  local new=(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2)
+  "${new[@]}" -subj "/CN=lacuna test" -keyout "$dir/ca.key" -out "$dir/ca.pem"
+  "${new[@]}" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+    -keyout "$dir/tls.key" -out "$dir/tls.pem"
 }
 
 # A killed process may stay a zombie until its parent looks: that counts as gone.
@@ -104,6 +119,7 @@ up() {
   echo "lacuna$port" >"$dir/.erlang.cookie"
   chmod 400 "$dir/.erlang.cookie"
   echo "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel]." >"$dir/enabled_plugins"
+  certificates 2>"$dir/log/openssl" || fail "no certificate: see $dir/log/openssl"
   configuration >"$dir/rabbitmq.conf"
   start
 }

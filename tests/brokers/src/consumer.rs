@@ -22,8 +22,8 @@ pub fn group(topic: &str) -> String {
 }
 
 impl Member {
-    /// Joins the group, and tells the sidecar, if there is one, what it is handed; `more` are
-    /// further arguments.
+    /// Joins the group, and tells the sidecar, if there is one, what it is handed: through a ring, with
+    /// `way=socket` by its socket; `more` are further arguments.
     #[must_use]
     pub fn join(
         kafka: &Kafka,
@@ -37,8 +37,14 @@ impl Member {
         command.arg(format!("brokers={}", kafka.brokers()));
         command.args([format!("topic={topic}"), format!("group={}", group(topic))]);
         command.arg(format!("out={}", file.display())).args(more);
-        if let Some(sidecar) = sidecar {
-            command.env("LACUNA_RING_DIR", sidecar.rings());
+        match sidecar {
+            Some(sidecar) if more.contains(&"way=socket") => {
+                command.env("LACUNA_SIDECAR", format!("unix:{}", sidecar.socket().display()));
+            }
+            Some(sidecar) => {
+                command.env("LACUNA_RING_DIR", sidecar.rings());
+            }
+            None => {}
         }
         Self { process: Process::start(name, &mut command), file }
     }

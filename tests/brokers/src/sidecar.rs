@@ -78,11 +78,14 @@ impl Sidecar {
         let arguments = ["kafka", "--brokers", brokers, "--topic", topic, "--from", "beginning"];
         let overrides = ["--grace", grace.as_str(), "--listen", listen.as_str()];
         let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
+        let socket = rings.with_extension("sock");
+        fs::create_dir_all(kafka.directory("rings")).expect("the run's directory can be written");
         let variables = [
             ("LACUNA_SOURCE__KAFKA__LEDGER", ledger),
             // What retention takes is found soon.
             ("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms"),
             ("LACUNA_MEMBERS__RING_DIR", rings.to_str().expect("a path of text")),
+            ("LACUNA_HTTP__SOCKET", socket.to_str().expect("a path of text")),
         ];
         let arguments = [arguments.as_slice(), &overrides, more].concat();
         let sidecar = Self::launch(&arguments, &variables, address, log, rings.clone());
@@ -138,6 +141,12 @@ impl Sidecar {
     #[must_use]
     pub fn rings(&self) -> &Path {
         &self.rings
+    }
+
+    /// The socket on which it listens.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.rings.with_extension("sock")
     }
 
     /// Ends it in good order; the code it ends with must say what was found.

@@ -77,6 +77,8 @@ impl SourceSettings {
 pub struct Http {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// A Unix socket on which it listens as well.
+    pub socket: Option<PathBuf>,
     /// What holds clients off.
     pub limits: HttpLimits,
     /// Whether metrics tell partitions apart.
@@ -236,6 +238,7 @@ fn http(layers: &mut Layers) -> Option<Http> {
         text.parse()
             .map_err(|_| format!("{text:?} is not an address and port, as in 127.0.0.1:7117"))
     });
+    let socket = section.parsed::<String>("socket");
     let counts = ["max_body_bytes", "max_bodies_bytes", "max_connections"]
         .map(|name| at_least_one(&mut section, name));
     let times = ["header_timeout", "body_timeout", "answer_timeout"].map(|name| {
@@ -252,7 +255,8 @@ fn http(layers: &mut Layers) -> Option<Http> {
         body_timeout: body_timeout?,
         answer_timeout: answer_timeout?,
     };
-    Some(Http { listen: listen?, limits, partition_label: partition_label? })
+    let socket = Some(socket?).filter(|path| !path.is_empty()).map(PathBuf::from);
+    Some(Http { listen: listen?, socket, limits, partition_label: partition_label? })
 }
 
 /// A limit of none would hold everybody off.

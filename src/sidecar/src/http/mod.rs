@@ -19,8 +19,10 @@ mod query;
 mod report;
 mod router;
 mod serve;
+mod socket;
 
 pub use limits::HttpLimits;
 pub use problem::Problem;
 pub use router::{Api, KafkaBrokers, router};
-pub use serve::serve;
+pub use serve::{Accept, serve};
+pub use socket::socket;

@@ -9,7 +9,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -25,7 +26,7 @@ const REFUSED: Duration = Duration::from_millis(200);
 ///
 /// Not `axum::serve`, which has no limits: whoever opens connections and says nothing would keep
 /// them for ever.
-pub async fn serve(listener: TcpListener, api: Api, ending: impl Future<Output = ()>) {
+pub async fn serve<L: Accept>(listener: L, api: Api, ending: impl Future<Output = ()>) {
     let limits = api.limits;
     let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let mut http = http1::Builder::new();
@@ -64,13 +65,38 @@ pub async fn serve(listener: TcpListener, api: Api, ending: impl Future<Output =
     under_way.shutdown().await;
 }
 
-async fn taken(accepted: io::Result<(TcpStream, std::net::SocketAddr)>) -> Option<TcpStream> {
+/// Where connections come in.
+pub trait Accept: Send {
+    /// One of them.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        // An answer is written at once; what is left of it must not wait for an acknowledgement. One
+        // that is gone already says so when it is read.
+        drop(stream.set_nodelay(true));
+        Ok(stream)
+    }
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+async fn taken<S>(accepted: io::Result<S>) -> Option<S> {
     match accepted {
-        Ok((stream, _)) => {
-            // An answer is written at once; what is left of it must not wait for an acknowledgement.
-            stream.set_nodelay(true).ok()?;
-            Some(stream)
-        }
+        Ok(stream) => Some(stream),
         Err(error) => {
             tracing::debug!(%error, "no connection accepted");
             sleep(REFUSED).await;

@@ -324,15 +324,16 @@ async fn a_member_that_is_not_heard_in_time_leaves_its_view_unknown() {
     // Nobody here has heard what it told before.
     refused("a;7", "50", 409, "begin again").await;
 
-    let watch = |handover: bool| {
+    let watch = |from: &str, handover: bool| {
         let place = json!({"view": "g", "stream": "orders", "partition": "0", "at": 0});
         let mut watch = json!({"watch": place});
+        watch["watch"]["from"] = from.into();
         watch["watch"]["ordered"] = false.into();
         watch["watch"]["handover"] = handover.into();
         format!("{watch}\n")
     };
     let handed = |seq| message("orders", "p", seq).replacen('{', r#"{"view":"g","#, 1);
-    let lines = watch(false) + &handed(0) + &handed(2);
+    let lines = watch("start", false) + &handed(0) + &handed(2);
     assert_eq!(send("a;1", "50", &lines).await.0, 200);
     let unknown = async || {
         let totals = &get(&api, "/v1/report").await["totals"];
@@ -342,7 +343,7 @@ async fn a_member_that_is_not_heard_in_time_leaves_its_view_unknown() {
     while unknown().await.2 != 1 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let other = watch(true) + &handed(4);
+    let other = watch("here", true) + &handed(4);
     assert_eq!(send("b;1", "0", &other).await.0, 200);
     assert_eq!(unknown().await, (3.into(), 0.into(), 2.into()));
     ending.abort();

@@ -1,13 +1,17 @@
 //! `lacuna run` as a process: it listens, says where, drains on a signal, and its exit code says what
 //! was found.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::{self, Child, ChildStderr, Command, Stdio};
+use std::{env, fs};
 
 use lacuna_core::stamp::Encoder;
 use serde_json::Value;
+
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
 
 /// A sidecar without sources, on a port of its own.
 pub(crate) struct Sidecar {
@@ -16,15 +20,28 @@ pub(crate) struct Sidecar {
     pub(crate) address: String,
 }
 
+impl Drop for Sidecar {
+    /// A test that fails leaves nothing behind.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 impl Sidecar {
     pub(crate) fn start() -> Self {
-        Self::start_with(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml"))
+        Self::with(CONFIG, &[])
     }
 
     fn start_with(config: &str) -> Self {
+        Self::with(config, &[])
+    }
+
+    fn with(config: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -32,8 +49,8 @@ impl Sidecar {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let address = loop {
             let line = line(&mut log).expect("it ended before it listened");
-            if line["message"] == "listening" {
-                break line["address"].as_str().unwrap().to_owned();
+            if let Some(address) = line["address"].as_str() {
+                break address.to_owned();
             }
         };
         Self { child, log, address }
@@ -49,15 +66,7 @@ impl Sidecar {
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-        );
-        stream.write_all((head + body).as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        ask(TcpStream::connect(&self.address).unwrap(), method, path, body)
     }
 
     /// Sends the signal, and waits for the end: the last log line, and the exit code.
@@ -72,12 +81,15 @@ impl Sidecar {
     }
 }
 
-impl Drop for Sidecar {
-    /// Where a test fails, it does not outlive it.
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+fn ask(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all((head + body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 fn line(log: &mut BufReader<ChildStderr>) -> Option<Value> {
@@ -116,6 +128,43 @@ fn it_drains_on_a_signal_and_ends_with_what_was_found() {
 }
 
 #[test]
+fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
+    let path = env::temp_dir().join(format!("lacuna-run-{}.sock", process::id()));
+    drop(fs::remove_file(&path));
+    let environment = [("LACUNA_HTTP__SOCKET", path.to_str().unwrap())];
+    let mut killed = Sidecar::with(&environment);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    // While it listens, no other one does.
+    let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
+        .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
+        .envs(environment)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("http.socket names another path"), "{said}");
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    assert!(path.exists(), "what a killed one leaves behind");
+    let sidecar = Sidecar::with(&environment);
+    let answer =
+        post(UnixStream::connect(&path).unwrap(), "/v1/observations", &messages(&[0, 1, 2]));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let (last, ended) = sidecar.end("TERM");
+    assert_eq!((last["message"].as_str(), ended), (Some("ended"), Some(0)), "{last}");
+    assert!(!path.exists());
+    // What is no socket is nobody's to remove.
+    fs::write(&path, "mine").unwrap();
+    let other = Command::new(env!("CARGO_BIN_EXE_lacuna"))
+        .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
+        .envs(environment)
+        .output()
+        .unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_request_that_never_ends_does_not_keep_it() {
     let sidecar = Sidecar::start();
     let mut stream = TcpStream::connect(&sidecar.address).unwrap();
@@ -134,12 +183,7 @@ fn a_request_that_never_ends_does_not_keep_it() {
 fn an_address_that_is_taken_is_2() {
     let sidecar = Sidecar::start();
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args([
-            "run",
-            "--config",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml"),
-        ])
-        .args(["--listen", &sidecar.address])
+        .args(["run", "--config", config, "--listen", &sidecar.address])
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(2));

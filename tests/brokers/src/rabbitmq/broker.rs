@@ -60,6 +60,18 @@ impl RabbitMq {
         url(self.port(0))
     }
 
+    /// Where clients connect by TLS.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("amqps://guest:guest@localhost:{}/%2f", self.port(3).port())
+    }
+
+    /// The certificate of the authority that the broker's own is signed by.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.data.join("ca.pem")
+    }
+
     /// The management API's beginning.
     #[must_use]
     pub fn management(&self) -> String {

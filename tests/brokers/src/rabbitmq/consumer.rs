@@ -29,6 +29,7 @@ impl Consumer {
     ) -> Self {
         let file = rabbitmq.directory(queue).join(format!("{member}-handed"));
         let mut command = lab("lab-rabbitmq-consumer");
+        command.env("SSL_CERT_FILE", rabbitmq.authority());
         command.args([format!("url={}", rabbitmq.url()), format!("queue={queue}")]);
         let checked = !more.contains(&"way=none");
         if more.contains(&"way=http") {

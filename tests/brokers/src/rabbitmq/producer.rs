@@ -28,6 +28,7 @@ impl Producer {
     ) -> Self {
         let file = rabbitmq.directory(test).join(name);
         let mut command = lab("lab-rabbitmq-producer");
+        command.env("SSL_CERT_FILE", rabbitmq.authority());
         command.args([format!("url={}", rabbitmq.url()), format!("name={name}")]);
         command.arg(format!("sidecar=http://{}", sidecar.address()));
         command.args([format!("targets={targets}"), format!("out={}", file.display())]).args(more);

@@ -17,7 +17,17 @@ pub fn start(rabbitmq: &RabbitMq, name: &str, queues: &[(&str, &str)]) -> Sideca
 /// As [`start`], by another way to the broker.
 #[must_use]
 pub fn through(rabbitmq: &RabbitMq, url: &str, name: &str, queues: &[(&str, &str)]) -> Sidecar {
-    let (sidecar, _) = launch(rabbitmq, url, name, queues);
+    let (sidecar, _) = launch(rabbitmq, url, name, queues, &[]);
+    sidecar.ready();
+    sidecar
+}
+
+/// As [`start`], by TLS, trusting the broker's own authority.
+#[must_use]
+pub fn by_tls(rabbitmq: &RabbitMq, name: &str, queues: &[(&str, &str)]) -> Sidecar {
+    let authority = rabbitmq.authority();
+    let variables = [("SSL_CERT_FILE", authority.to_str().expect("a path of text"))];
+    let (sidecar, _) = launch(rabbitmq, &rabbitmq.tls_url(), name, queues, &variables);
     sidecar.ready();
     sidecar
 }
@@ -25,7 +35,7 @@ pub fn through(rabbitmq: &RabbitMq, url: &str, name: &str, queues: &[(&str, &str
 /// As [`start`], where it is never ready; gives its log, too.
 #[must_use]
 pub fn not_ready(rabbitmq: &RabbitMq, name: &str, queues: &[(&str, &str)]) -> (Sidecar, PathBuf) {
-    let (sidecar, log) = launch(rabbitmq, &rabbitmq.url(), name, queues);
+    let (sidecar, log) = launch(rabbitmq, &rabbitmq.url(), name, queues, &[]);
     sidecar.answers();
     (sidecar, log)
 }
@@ -35,6 +45,7 @@ fn launch(
     url: &str,
     name: &str,
     queues: &[(&str, &str)],
+    variables: &[(&str, &str)],
 ) -> (Sidecar, PathBuf) {
     let address = rabbitmq.port(60);
     let directory = rabbitmq.directory(name);
@@ -56,5 +67,5 @@ fn launch(
     fs::write(&file, config).expect("the run's directory can be written");
     let file = file.to_str().expect("a path of text");
     let log = directory.join("sidecar.log");
-    (Sidecar::launch(&["--config", file], &[], address, log.clone(), rings), log)
+    (Sidecar::launch(&["--config", file], variables, address, log.clone(), rings), log)
 }

@@ -215,3 +215,43 @@ fn what_a_member_does_not_tell_is_unknown() {
     assert!(!found.keys().any(|name| name.starts_with("lost.")), "{found:?}");
     sidecar.stop(3);
 }
+
+#[test]
+fn without_a_shared_directory_what_a_killed_member_had_not_posted_is_unknown() {
+    let kafka = Kafka::take();
+    let topic = "group-posted";
+    let (sidecar, mut orders) = begin(&kafka, topic);
+    let join = |name: &str| Member::join(&kafka, topic, name, Some(&sidecar), &["way=socket"]);
+    let mut first = join("first");
+    Member::all_handed(&mut [&mut first], 3_000);
+    first.commit(0);
+    orders.send(900);
+    orders.wait();
+    Member::all_handed(&mut [&mut first], 3_900);
+    first.kill();
+    // It had committed none of these, and the next one is handed them all.
+    let mut second = join("second");
+    Member::all_handed(&mut [&mut second], 900);
+    // Ahead of what it has handled: nobody who posts can tell that no other member was between.
+    second.commit(-25);
+    second.leave();
+    orders.send(600);
+    orders.wait();
+    let mut third = join("third");
+    Member::all_handed(&mut [&mut third], 600 - 3 * 25);
+    let truth = Truth::of(&kafka, topic);
+    truth.holds_all_of(&[orders.file()]);
+    verify::found_is_true(&sidecar, topic, &truth);
+    let row = wait::until("the group's view is told", || {
+        let report = sidecar.report(&group(topic), topic);
+        let row = &report["streams"][0];
+        let told = row["totals"]["seen"] == 4_425 && row["totals"]["missing"] == 0;
+        if told { Ok(row.clone()) } else { Err(row.to_string()) }
+    });
+    let found = counts(&row);
+    assert_eq!(found["unknown.paused"], 75, "{found:?}");
+    assert!(found.get("duplicates.redelivered").is_none_or(|again| *again <= 900), "{found:?}");
+    let harmless = |name: &String| !name.starts_with("lost.") && name != "duplicates.resent";
+    assert!(found.keys().all(harmless), "{found:?}");
+    sidecar.stop(if found.contains_key("duplicates.redelivered") { 1 } else { 3 });
+}

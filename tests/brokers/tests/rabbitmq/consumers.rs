@@ -28,8 +28,9 @@ fn sent_to_a_consumer_that_never_processed_them() {
         0 => Ok(()),
         other => Err(other.to_string()),
     });
-    // It lives, and may be slow: what the broker has forgotten is in its hands.
-    wait::throughout(Duration::from_secs(10), || {
+    // It lives, and may be slow: what the broker has forgotten is in its hands. Twice as long as the
+    // queue is asked for.
+    wait::throughout(Duration::from_secs(20), || {
         let findings = truth::findings(&sidecar, queue);
         assert!(!findings.keys().any(|state| state.starts_with("lost")), "{findings:?}");
     });
@@ -119,25 +120,23 @@ fn killed_in_the_middle_of_its_work() {
     // A member tells that it hands a message over just before it does: of the last one of each that was
     // killed, the application may have written nothing.
     let handed = truth::handed(&files);
-    let (lane, times) = handed.first_key_value().expect("a lane");
+    let times = handed.values().next().expect("a lane");
     let found = truth::judged(&sidecar, queue, 40_000);
     let written = times.len() as u64;
     let repeated: u64 = times.values().map(|times| times - 1).sum();
     let (seen, again) = (found["seen"], found.get("duplicates.redelivered").copied().unwrap_or(0));
     assert!((written..=written + 1).contains(&seen), "{written} written, {found:?}");
     assert!((repeated..=repeated + 1).contains(&again), "{repeated} repeated, {found:?}");
-    assert_eq!(seen + found["lost.consume"], 40_000, "{found:?}");
-    let rows = truth::findings(&sidecar, queue);
-    let [(state, lost)] = &Vec::from_iter(rows)[..] else { panic!("one kind of finding") };
-    assert_eq!(state, "lost.consume");
-    let never = (0..40_000).filter(|number| !times.contains_key(number));
-    let never = truth::ranges(lane, never);
-    let numbers = |ranges: &BTreeSet<truth::Range>| -> BTreeSet<u64> {
-        ranges.iter().flat_map(|(_, first, last)| *first..=*last).collect()
-    };
-    let (lost, never) = (numbers(lost), numbers(&never));
+    // How much was on its way to the first one when it was killed is the machine's pace.
+    let lost_count = found.get("lost.consume").copied().unwrap_or(0);
+    assert_eq!(seen + lost_count, 40_000, "{found:?}");
+    let mut rows = truth::findings(&sidecar, queue);
+    let lost = rows.remove("lost.consume").unwrap_or_default();
+    assert_eq!(rows, BTreeMap::new());
+    let lost: BTreeSet<u64> = lost.iter().flat_map(|(_, first, last)| *first..=*last).collect();
+    let never: BTreeSet<u64> = (0..40_000).filter(|number| !times.contains_key(number)).collect();
     assert!(lost.is_subset(&never) && never.len() as u64 - lost.len() as u64 == seen - written);
-    sidecar.stop(1);
+    sidecar.stop(i32::from(lost_count + again > 0));
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod firehose;
 mod ledger;
 mod moved;
 mod outages;
+mod tls;
 mod transactions;
 mod unroutable;

@@ -9,6 +9,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::client::{Client, connect, offsets, partitions};
 use super::describe::{Describe, TopicId};
 use super::orders::{Note, Order, Shared};
+use super::policy::Policy;
 use super::settings::{From, KafkaSettings};
 use crate::clock;
 use crate::engine::{Changed, EngineSettings};
@@ -54,7 +55,7 @@ pub(super) struct Control {
     /// Topics that were made again and are not begun anew yet.
     anew: HashSet<Arc<str>>,
     /// Whether topics are compacted, as their tap was told.
-    compacted: HashMap<Arc<str>, bool>,
+    policies: HashMap<Arc<str>, Policy>,
     policies_at: u64,
     /// A broker that answered.
     broker: i32,
@@ -88,7 +89,7 @@ impl Control {
             gone: Vec::new(),
             ids: HashMap::new(),
             anew: HashSet::new(),
-            compacted: HashMap::new(),
+            policies: HashMap::new(),
             policies_at: 0,
             broker: -1,
             first_look: true,
@@ -214,15 +215,20 @@ impl Control {
     fn look_for_policies(&mut self, topics: &[Arc<str>]) -> KafkaResult<()> {
         let now = clock::now_ms();
         let all = self.policies_at + POLICIES_MS < now;
-        let asked = topics.iter().filter(|topic| all || !self.compacted.contains_key(&**topic));
+        let asked = topics.iter().filter(|topic| all || !self.policies.contains_key(&**topic));
         let asked: Vec<_> = asked.cloned().collect();
-        let told = self.describe().compacted(&asked)?;
+        let told = self.describe().policies(&asked)?;
         self.policies_at = if all { now } else { self.policies_at };
         for topic in asked {
-            let Some(&compacted) = told.get(&*topic) else { continue };
-            if self.compacted.insert(topic.clone(), compacted) != Some(compacted) {
+            let Some(&policy) = told.get(&*topic) else { continue };
+            if self.policies.insert(topic.clone(), policy) != Some(policy) {
+                if policy == Policy::Untold {
+                    let source = &self.settings.name;
+                    tracing::warn!(source, %topic, "nobody tells whether it is compacted: what is missing \
+                         beside a hole in its offsets is unknown; allow DescribeConfigs on it");
+                }
                 for tap in 0..self.orders.len() {
-                    self.order(tap, Order::Compacted { topic: topic.clone(), compacted });
+                    self.order(tap, Order::Policy { topic: topic.clone(), policy });
                 }
             }
         }
@@ -284,7 +290,7 @@ impl Control {
         let mut kinds: Vec<Begin> = Vec::new();
         let (known, unknown): (Vec<_>, _) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|(topic, ..)| self.compacted.contains_key(topic));
+            .partition(|(topic, ..)| self.policies.contains_key(topic));
         self.waiting = known;
         for &(_, _, begin) in &self.waiting {
             if !kinds.contains(&begin) {

@@ -15,6 +15,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::client::Client;
+use super::policy::Policy;
 
 /// A topic's own, for as long as it is not deleted.
 pub(super) type TopicId = (i64, i64);
@@ -74,9 +75,8 @@ impl Describe<'_> {
         Ok(ids)
     }
 
-    /// Asks whether records of these topics may be compacted away: `cleanup.policy`. A broker that does
-    /// not tell its clients, or does not tell this one, is taken to compact nothing.
-    pub(super) fn compacted(&self, topics: &[Arc<str>]) -> KafkaResult<HashMap<String, bool>> {
+    /// Asks whether records of these topics may be compacted away: `cleanup.policy`.
+    pub(super) fn policies(&self, topics: &[Arc<str>]) -> KafkaResult<HashMap<String, Policy>> {
         if topics.is_empty() {
             return Ok(HashMap::new());
         }
@@ -98,7 +98,10 @@ impl Describe<'_> {
         unsafe { c::rd_kafka_ConfigResource_destroy_array(asked.as_mut_ptr(), asked.len()) };
         let answer = match answer {
             Err(error) if is_unsupported(&error) => {
-                return Ok(topics.iter().map(|topic| (topic.to_string(), false)).collect());
+                return Ok(topics
+                    .iter()
+                    .map(|topic| (topic.to_string(), Policy::Untold))
+                    .collect());
             }
             answer => answer?,
         };
@@ -112,7 +115,7 @@ impl Describe<'_> {
                 let name = text(c::rd_kafka_ConfigResource_name(resource));
                 let error = c::rd_kafka_ConfigResource_error(resource);
                 if error == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED {
-                    policies.insert(name, false);
+                    policies.insert(name, Policy::Untold);
                     continue;
                 }
                 let mut count = 0;
@@ -120,7 +123,7 @@ impl Describe<'_> {
                 for &entry in list(entries, count) {
                     if text(c::rd_kafka_ConfigEntry_name(entry)) == "cleanup.policy" {
                         let policy = text(c::rd_kafka_ConfigEntry_value(entry));
-                        policies.insert(name.clone(), policy.contains("compact"));
+                        policies.insert(name.clone(), Policy::of(&policy));
                     }
                 }
             }

@@ -25,6 +25,7 @@ mod ledger;
 mod lineage;
 mod open;
 mod orders;
+mod policy;
 mod range;
 mod reading;
 mod settings;

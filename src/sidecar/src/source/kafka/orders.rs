@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::client::Client;
+use super::policy::Policy;
 use crate::engine::{Source, SourceStatus};
 use crate::source::health::Health;
 
@@ -10,7 +11,7 @@ pub(super) enum Order {
     /// Watch this partition from this offset on.
     Start { topic: Arc<str>, partition: i32, offset: u64, from_start: bool },
     /// Whether records of a topic may be compacted away; told before it is started.
-    Compacted { topic: Arc<str>, compacted: bool },
+    Policy { topic: Arc<str>, policy: Policy },
     /// Read all with this client from now on.
     Reopen(Arc<Client>),
     /// The topic was deleted and made again; these partitions begin at these offsets.

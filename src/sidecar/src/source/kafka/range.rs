@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::batch::{Key, Message, Queue};
 use super::client::{Client, OpenError, connect, offsets};
 use super::describe::Describe;
+use super::policy::Policy;
 use super::settings::KafkaSettings;
 use crate::clock;
 
@@ -102,7 +103,8 @@ pub fn read(
     }
     let broker = metadata.brokers().first().map_or(-1, |broker| broker.id());
     let describe = Describe { client: &client, broker, timeout: TIMEOUT };
-    let compacted = describe.compacted(&[Arc::from(topic)])?.get(topic).is_some_and(|so| *so);
+    let policies = describe.policies(&[Arc::from(topic)])?;
+    let policy = policies.get(topic).copied().unwrap_or(Policy::Untold);
     let partitions: Vec<i32> = (0..).take(count).collect();
     let asked = clock::now_ms();
     let log = Log { client: &client, topic, partitions: &partitions };
@@ -126,7 +128,7 @@ pub fn read(
         let id = reading.checker.partition("log", &stream, &partition.to_string());
         let id = id.ok_or(RangeError::Partitions)?;
         let (next, watched) = (first, false);
-        let mut part = Part { partition, id, first, next, stop, end, watched, compacted };
+        let mut part = Part { partition, id, first, next, stop, end, watched, policy };
         if range.from.is_none() {
             let watch =
                 Watch { from_start: true, position: Some(first), at: asked, ..Watch::default() };
@@ -194,7 +196,7 @@ struct Part {
     end: u64,
     watched: bool,
     /// The broker may take single records out.
-    compacted: bool,
+    policy: Policy,
 }
 
 struct Reading<'a> {
@@ -326,9 +328,7 @@ impl Part {
             checker.watch(self.id, &Watch { position, at, ..Watch::default() });
             self.watched = true;
         }
-        if self.compacted && self.next < position {
-            checker.absent(self.id, self.next, position - 1, Cause::Compacted, at);
-        }
+        self.policy.pass_over(checker, self.id, (self.next, position), at);
         self.next = position + 1;
         let position = Some(position);
         let stamp = message.stamp();

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 
-use lacuna_core::verdict::Cause;
 use lacuna_core::{Checker, Observation};
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -51,7 +50,7 @@ impl Reading<'_> {
             return;
         }
         let Some(position) = message.offset() else { return };
-        match slot.lineage.record(position, message.leader_epoch(), slot.compacted) {
+        match slot.lineage.record(position, message.leader_epoch(), slot.policy.may_compact()) {
             Step::Take => {}
             Step::Cut(cut) => slot.cut(self.checker, cut, self.at),
             Step::Skip => return,
@@ -60,11 +59,7 @@ impl Reading<'_> {
         if slot.away {
             slot.watch_on(self.checker, self.at);
         }
-        if slot.on && slot.compacted && slot.next < position {
-            // Nothing else takes records out of the midst of a log.
-            let last = position - 1;
-            self.checker.absent(slot.id, slot.next, last, Cause::Compacted, self.at);
-        }
+        slot.pass_to(self.checker, position, self.at);
         slot.next = position + 1;
         if slot.on {
             let observation = Observation {

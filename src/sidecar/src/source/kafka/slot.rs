@@ -5,6 +5,7 @@ use lacuna_core::{Checker, PartitionId, Watch};
 
 use super::batch::Key;
 use super::lineage::Lineage;
+use super::policy::Policy;
 
 /// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
 pub(super) const STALL_MS: u64 = 1000;
@@ -36,8 +37,8 @@ pub(super) struct Slot {
     pub(super) lineage: Lineage,
     /// It is to be read from elsewhere: what comes until then is not looked at.
     pub(super) held: bool,
-    /// The broker may take single records out.
-    pub(super) compacted: bool,
+    /// Whether the broker may take single records out.
+    pub(super) policy: Policy,
 }
 
 impl Slot {
@@ -54,6 +55,14 @@ impl Slot {
         if self.on {
             let position = Some(self.next);
             checker.watch(self.id, &Watch { position, at, ..Watch::default() });
+        }
+    }
+
+    /// The next record stands at this position; what the log lacks before it has a reason.
+    #[inline]
+    pub(super) fn pass_to(&self, checker: &mut Checker, position: u64, at: u64) {
+        if self.on {
+            self.policy.pass_over(checker, self.id, (self.next, position), at);
         }
     }
 

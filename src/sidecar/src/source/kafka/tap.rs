@@ -12,6 +12,7 @@ use super::batch::{Key, Queue};
 use super::client::Client;
 use super::lineage::{Lineage, Step};
 use super::orders::{Note, Order, Shared};
+use super::policy::Policy;
 use super::reading::Reading;
 use super::slot::{STALL_MS, Slot};
 use crate::clock;
@@ -38,7 +39,7 @@ pub(super) struct Tap {
     /// By the control thread's number; `None`: could not be started.
     by_number: Vec<Option<usize>>,
     /// Topics of which records may be compacted away, or not.
-    compacted: HashMap<Arc<str>, bool>,
+    policies: HashMap<Arc<str>, Policy>,
     /// Slots with an end that is not reached yet.
     awaiting: Vec<usize>,
     /// The control thread has not answered yet.
@@ -131,7 +132,7 @@ impl Tap {
             slots: Vec::new(),
             by_key: HashMap::default(),
             by_number: Vec::new(),
-            compacted: HashMap::new(),
+            policies: HashMap::new(),
             awaiting: Vec::new(),
             asking: false,
             asked_at: 0,
@@ -146,10 +147,10 @@ impl Tap {
                     let slot = self.start(checker, topic, partition, offset, from_start);
                     self.by_number.push(slot);
                 }
-                Order::Compacted { topic, compacted } => {
-                    self.compacted.insert(topic.clone(), compacted);
+                Order::Policy { topic, policy } => {
+                    self.policies.insert(topic.clone(), policy);
                     let slots = self.slots.iter_mut().filter(|slot| slot.topic == topic);
-                    slots.for_each(|slot| slot.compacted = compacted);
+                    slots.for_each(|slot| slot.policy = policy);
                 }
                 Order::Reopen(client) => self.reopen(client),
                 Order::Anew { topic, partitions } => self.begin_anew(checker, &topic, &partitions),
@@ -197,7 +198,7 @@ impl Tap {
             let position = Some(offset);
             checker.watch(id, &Watch { from_start, position, at, ..Watch::default() });
         }
-        let compacted = self.compacted.get(&topic).copied().unwrap_or(false);
+        let policy = self.policies.get(&topic).copied().unwrap_or(Policy::Untold);
         let index = self.slots.len();
         self.by_key.insert(key, index);
         self.slots.push(Slot {
@@ -216,7 +217,7 @@ impl Tap {
             end: None,
             lineage: Lineage::default(),
             held: false,
-            compacted,
+            policy,
         });
         if on && from_start {
             self.slots[index].begins(checker, offset, at);

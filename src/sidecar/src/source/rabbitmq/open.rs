@@ -34,10 +34,10 @@ pub fn open(settings: RabbitSettings, engine: &EngineSettings) -> Result<Opened,
     let (notes, noted) = unbounded_channel();
     let mut orders = Vec::with_capacity(workers);
     let mut taps: Vec<Box<dyn engine::Tap>> = Vec::with_capacity(workers);
-    for index in 0..workers {
+    for _ in 0..workers {
         let (order, ordered) = mpsc::sync_channel(WAITING);
         orders.push(order);
-        taps.push(Box::new(Tap::new(index, &settings, engine, ordered, notes.clone())));
+        taps.push(Box::new(Tap::new(&settings, engine, ordered, notes.clone())));
     }
     let name = settings.name.clone();
     let failed = |error| OpenError::Thread { name: name.clone(), error };

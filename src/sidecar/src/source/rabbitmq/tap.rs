@@ -35,8 +35,6 @@ pub(super) struct Tap {
     notes: UnboundedSender<Note>,
     switch: Switch,
     slots: Vec<Slot>,
-    /// The source's first tap asks for the group's end, once for all.
-    asks_group: bool,
     asked_at: u64,
     /// An end was asked for.
     wanting: bool,
@@ -130,7 +128,6 @@ impl engine::Tap for Tap {
 
 impl Tap {
     pub(super) fn new(
-        index: usize,
         settings: &RabbitSettings,
         engine: &EngineSettings,
         orders: Receiver<Order>,
@@ -147,7 +144,6 @@ impl Tap {
             notes,
             switch: Switch::default(),
             slots: Vec::new(),
-            asks_group: index == 0,
             asked_at: 0,
             wanting: false,
             readable_at: at,
@@ -265,7 +261,7 @@ impl Tap {
             self.wanting = true;
             self.note(Note::Ask);
         }
-        if self.asks_group && !self.group(checker).is_empty() {
+        if !self.group(checker).is_empty() {
             self.note(Note::AskGroup);
         }
         let unwatched = checker.unwatched_streams();
