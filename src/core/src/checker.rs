@@ -9,7 +9,7 @@ use crate::cell::{self, Cell};
 use crate::context::Context;
 use crate::ledger::{LedgerError, LedgerRecord};
 use crate::retire::Retired;
-use crate::settings::{Settings, StreamSettings};
+use crate::settings::{Reached, Settings, StreamSettings};
 use crate::stamp::{self, Stamp};
 use crate::streams::Stream;
 use crate::team::{Named, News, Passed};
@@ -73,7 +73,9 @@ pub struct Checker {
     pub(crate) now: Option<u64>,
     pub(crate) early: Vec<Early>,
     pub(crate) lanes: usize,
-    pub(crate) evictions: u64,
+    pub(crate) reached: Reached,
+    /// Ranges that the sweep has counted in its present round.
+    pub(crate) counted: usize,
     pub(crate) retired: Retired,
     /// Where the sweep goes on: a cell, and a lane in it.
     pub(crate) hand: (usize, usize),
@@ -102,7 +104,8 @@ impl Checker {
             now: None,
             early: Vec::new(),
             lanes: 0,
-            evictions: 0,
+            reached: Reached::default(),
+            counted: 0,
             retired: Retired::default(),
             hand: (0, 0),
             logs: 0,
@@ -288,10 +291,10 @@ impl Checker {
         self.lanes
     }
 
-    /// Lanes that were evicted at the limit.
+    /// How often each limit was reached.
     #[must_use]
-    pub fn evictions(&self) -> u64 {
-        self.evictions
+    pub fn reached(&self) -> Reached {
+        Reached { changes: self.changes_dropped(), ..self.reached }
     }
 
     /// Changes that were not kept because nobody drained them.
@@ -374,8 +377,11 @@ impl Checker {
     }
 
     fn book(&mut self, stream: &str, record: &LedgerRecord<'_>, arrived: u64) {
-        let stream = self.stream(stream);
-        let Some(cell) = self.cell(stream, record.lane) else {
+        let bounded = record.bounded();
+        self.reached.record_ranges += u64::from(bounded.is_some());
+        let record = bounded.as_ref().unwrap_or(record);
+        let stream = self.stream_with_room(stream);
+        let Some(cell) = stream.and_then(|stream| self.cell(stream, record.lane)) else {
             return;
         };
         let prefix = cell::prefix(&Stamp {

@@ -81,6 +81,8 @@ pub(crate) struct Context {
     pub(crate) runs_each: usize,
     /// Steps that each log's reading times may have.
     pub(crate) steps_each: usize,
+    /// Ranges of positions of each partition in each view.
+    pub(crate) ranges_each: usize,
 }
 
 impl Context {

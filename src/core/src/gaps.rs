@@ -32,6 +32,11 @@ impl Gaps {
         self.chunks.last().map(|chunk| chunk.at(chunk.len() - 1).last)
     }
 
+    /// How many holes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(Chunk::len).sum()
+    }
+
     /// All holes, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Hole> + '_ {
         self.chunks.iter().flat_map(|chunk| (0..chunk.len()).map(|index| chunk.at(index)))

@@ -216,7 +216,7 @@ impl Checker {
         let held = &mut self.cells[cell as usize].views[view];
         let now = held.now();
         held.positions.read(position);
-        held.positions.bound();
+        held.positions.bound(self.ctx.ranges_each);
         // Read again, it keeps the time at which it was read first.
         if held.is_log && !again {
             held.positions.times.note(position, now);

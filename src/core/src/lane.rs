@@ -67,6 +67,10 @@ pub(crate) struct LaneLedger {
     pub(crate) acknowledged: RangeSet,
 }
 
+/// Ranges of each kind that are kept of a lane, the highest ones: to add one costs as much as there
+/// are. What was said of a gap stays with the gap.
+const MOST_RANGES: usize = 65_536;
+
 impl LaneLedger {
     /// Adds a record. Gives back the numbers that were pending or are now, whose grace begins
     /// anew, and the numbers of which something new is said.
@@ -111,6 +115,10 @@ impl LaneLedger {
         for (first, last) in renewed.iter() {
             changed.insert(first, last);
         }
+        let Self { unanswered, refused, aborted, acknowledged, .. } = self;
+        for set in [unanswered, refused, aborted, acknowledged] {
+            set.forget_lowest(MOST_RANGES);
+        }
         (renewed, changed)
     }
 
@@ -132,6 +140,12 @@ impl LaneLedger {
             }
         }
         (says, end)
+    }
+
+    /// How many ranges it holds.
+    pub(crate) fn ranges(&self) -> usize {
+        let Self { pending, unanswered, refused, aborted, acknowledged, .. } = self;
+        [pending, unanswered, refused, aborted, acknowledged].map(RangeSet::len).iter().sum()
     }
 
     pub(crate) fn newest_next(&self) -> u64 {

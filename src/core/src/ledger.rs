@@ -68,7 +68,27 @@ impl fmt::Display for LedgerError {
 
 impl core::error::Error for LedgerError {}
 
+/// Ranges of one record that are looked at, the highest ones: ten times what a stamper of ours says
+/// in one.
+const MOST_RANGES: usize = 10_000;
+
 impl LedgerRecord<'_> {
+    /// The record with no more ranges than one may have: the lowest are left out by raising `from`,
+    /// as stampers do.
+    pub(crate) fn bounded(&self) -> Option<Self> {
+        let lists = [&self.pending, &self.unanswered, &self.refused, &self.aborted];
+        let ranges: usize = lists.iter().map(|list| list.len()).sum();
+        let left_out = ranges.checked_sub(MOST_RANGES).filter(|&left_out| left_out > 0)?;
+        let mut starts: Vec<u64> = lists.into_iter().flatten().map(|range| range.0).collect();
+        let (_, &mut from, _) = starts.select_nth_unstable(left_out);
+        let mut bounded = Self { from, ..self.clone() };
+        let Self { pending, unanswered, refused, aborted, .. } = &mut bounded;
+        for list in [pending, unanswered, refused, aborted] {
+            list.retain(|range| range.0 >= from);
+        }
+        Some(bounded)
+    }
+
     /// Checks all that contracts §2 asks of a record's form.
     pub fn validate(&self) -> Result<(), LedgerError> {
         if !stamp::is_producer(self.producer.as_bytes()) {

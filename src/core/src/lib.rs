@@ -51,7 +51,7 @@ mod watch;
 
 pub use checker::{Checker, Observation, PartitionId};
 pub use rows::{ChangeRow, MetricsRow};
-pub use settings::{Limits, Settings, StreamSettings};
+pub use settings::{Limits, Reached, Settings, StreamSettings};
 pub use share::Share;
 pub use team::{News, Passed};
 pub use view::Watch;

@@ -25,10 +25,6 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
-    /// Most ranges that are told apart; transaction markers leave one a transaction. Below, holes
-    /// between records read count as read.
-    const MOST_RANGES: usize = 65_536;
-
     #[inline]
     pub(crate) fn read(&mut self, position: u64) {
         if let Some(run) = self.run
@@ -122,13 +118,16 @@ impl Positions {
         *self = Self::default();
     }
 
+    /// Tells so many ranges apart, the highest ones; transaction markers leave one a transaction.
+    /// Below, holes between records read count as read, and what is named there was judged long ago.
     #[inline]
-    pub(crate) fn bound(&mut self) {
-        if self.observed.len() > Self::MOST_RANGES {
-            self.observed.coalesce(Self::MOST_RANGES);
-        }
-        if self.covered.len() > Self::MOST_RANGES {
-            self.covered.coalesce(Self::MOST_RANGES);
+    pub(crate) fn bound(&mut self, most: usize) {
+        self.observed.coalesce(most);
+        self.covered.coalesce(most);
+        if self.names_any() {
+            for set in &mut self.named {
+                set.forget_lowest(most);
+            }
         }
     }
 }

@@ -141,6 +141,14 @@ impl RangeSet {
         }
     }
 
+    /// Keeps at most `limit` ranges by forgetting the lowest ones.
+    pub(crate) fn forget_lowest(&mut self, limit: usize) {
+        if self.ranges.len() > limit {
+            let keep = limit / 2;
+            self.ranges.drain(..self.ranges.len() - keep);
+        }
+    }
+
     fn check(&self) {
         debug_assert!(
             self.ranges.windows(2).all(|w| w[0].1.saturating_add(1) < w[1].0)

@@ -12,32 +12,37 @@ use crate::verdict::{Reason, State};
 /// Retired lanes, so that a late message of one makes neither loss nor repeat.
 #[derive(Debug, Default)]
 pub(crate) struct Retired {
-    /// By cell and digest of the prefix: one above the highest number known of it.
-    next: BTreeMap<(u32, u64), u64>,
-    order: VecDeque<(u32, u64)>,
+    /// By cell and digest of the prefix: one above the highest number known of it, and its turn.
+    next: BTreeMap<(u32, u64), (u64, u64)>,
+    /// Oldest first, with their turns. One that came back stands here until it is passed over.
+    order: VecDeque<((u32, u64), u64)>,
+    turn: u64,
 }
 
 impl Retired {
     fn add(&mut self, cell: u32, digest: u64, next: u64, most: usize) -> Option<(u32, u64)> {
-        if self.next.insert((cell, digest), next).is_none() {
-            self.order.push_back((cell, digest));
+        self.turn += 1;
+        self.next.insert((cell, digest), (next, self.turn));
+        self.order.push_back(((cell, digest), self.turn));
+        if self.order.len() > 2 * self.next.len() + 16 {
+            let Self { next, order, .. } = self;
+            order.retain(|(lane, turn)| next.get(lane).is_some_and(|known| known.1 == *turn));
         }
         if self.next.len() <= most {
             return None;
         }
-        let oldest = self.order.pop_front()?;
-        self.next.remove(&oldest);
-        Some(oldest)
+        loop {
+            let (lane, turn) = self.order.pop_front()?;
+            if self.next.get(&lane).is_some_and(|known| known.1 == turn) {
+                self.next.remove(&lane);
+                return Some(lane);
+            }
+        }
     }
 
     /// Whether this lane was retired, and its number then. It is not any more.
     pub(crate) fn revive(&mut self, cell: u32, digest: u64) -> Option<u64> {
-        if self.next.is_empty() {
-            return None;
-        }
-        let next = self.next.remove(&(cell, digest))?;
-        self.order.retain(|&key| key != (cell, digest));
-        Some(next)
+        self.next.remove(&(cell, digest)).map(|(next, _)| next)
     }
 }
 
@@ -71,7 +76,9 @@ impl Cell {
     }
 
     /// Moves a lane's counts to the rest rows and frees its slot.
-    pub(crate) fn retire(&mut self, lane: usize, retired: &mut Retired, ctx: &Context) {
+    ///
+    /// True: another one that was retired is forgotten for it.
+    pub(crate) fn retire(&mut self, lane: usize, retired: &mut Retired, ctx: &Context) -> bool {
         let next = self.views.iter().filter_map(|view| view.lane(lane)).map(|held| held.extent());
         let next = next.max().unwrap_or(0);
         let digest = self.digest(lane);
@@ -84,6 +91,30 @@ impl Cell {
             }
         }
         self.free(lane);
+        forgotten.is_some()
+    }
+
+    /// Drops a lane for what it holds. It is remembered as one that was retired: what it was is counted
+    /// in the rest row, and it goes on from here.
+    pub(crate) fn lighten(
+        &mut self,
+        lane: usize,
+        now: u64,
+        retired: &mut Retired,
+        ctx: &mut Context,
+    ) -> bool {
+        let next = self.views.iter().filter_map(|view| view.lane(lane)).map(|held| held.extent());
+        let (next, digest) = (next.max().unwrap_or(0), self.digest(lane));
+        self.evict(lane, now, ctx);
+        retired.add(self.index, digest, next, ctx.limits.retired).is_some()
+    }
+
+    /// Ranges that a lane holds in all views, and its ledger with it.
+    pub(crate) fn ranges(&self, lane: usize) -> usize {
+        let views = self.views.iter().filter_map(|view| view.lane(lane));
+        let extra = views.filter_map(|held| held.extra.as_ref());
+        let gaps: usize = extra.map(|extra| extra.gaps.len()).sum();
+        gaps + self.lanes[lane].ledger.as_ref().map_or(0, |ledger| ledger.ranges())
     }
 
     /// Drops a lane although it may have open gaps: they become unknown.

@@ -30,6 +30,11 @@ pub struct Limits {
     pub lanes: usize,
     /// Partitions, counted once for each view.
     pub partitions: usize,
+    /// Views of one stream: its log, and groups. Each takes about 500 bytes in every partition of it.
+    pub views: usize,
+    /// Ranges of numbers that lanes hold, gaps and what ledgers say, 16 to 50 bytes each; above it
+    /// the lanes that hold the most are evicted.
+    pub ranges: usize,
     /// Findings whose neighbours are kept, about 200 bytes each; the ranges of all others stay
     /// exact.
     pub evidence: usize,
@@ -58,6 +63,8 @@ impl Default for Limits {
         Self {
             lanes: 2_000_000,
             partitions: 100_000,
+            views: 256,
+            ranges: 4_000_000,
             evidence: 10_000,
             duplicates: 10_000,
             changes: 0,
@@ -68,6 +75,25 @@ impl Default for Limits {
             retire_idle_ms: 7 * 24 * 60 * 60 * 1_000,
         }
     }
+}
+
+/// How often each limit was reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Lanes that were evicted to make room for others.
+    pub lanes: u64,
+    /// Partitions or streams that found no room: what is in them is not judged.
+    pub partitions: u64,
+    /// Views that found no room in their stream: what they saw is not judged.
+    pub views: u64,
+    /// Lanes that were evicted for the ranges that they held.
+    pub ranges: u64,
+    /// Ledger records that listed more ranges than one may: the lowest were left out.
+    pub record_ranges: u64,
+    /// Changes that nobody drained in time.
+    pub changes: u64,
+    /// Retired lanes that were forgotten.
+    pub retired: u64,
 }
 
 /// What a checker is told.

@@ -13,6 +13,10 @@ use crate::settings::StreamSettings;
 use crate::stamp;
 use crate::watch::Watching;
 
+/// Ranges of positions that are told apart in a partition: at least, and at most.
+const FEWEST_RANGES: usize = 64;
+const MOST_RANGES: usize = 65_536;
+
 /// A stream: its cells' places among all, and its views' names in the order of every cell.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -40,11 +44,20 @@ impl Stream {
 }
 
 impl Checker {
-    /// A partition of a stream in a view. `None`: [`crate::Limits::partitions`] are known.
+    /// A partition of a stream in a view. `None`: [`crate::Limits::partitions`] are known, or
+    /// [`crate::Limits::views`] of the stream.
     pub fn partition(&mut self, view: &str, stream: &str, partition: &str) -> Option<PartitionId> {
-        let stream = self.stream(stream);
+        let stream = self.stream_with_room(stream)?;
         let cell = self.cell(stream, partition)?;
         if !self.streams[stream].views.iter().any(|known| known == view) {
+            if self.slots.len() >= self.settings.limits.partitions {
+                self.reached.partitions += 1;
+                return None;
+            }
+            if self.streams[stream].views.len() >= self.settings.limits.views {
+                self.reached.views += 1;
+                return None;
+            }
             self.note_view(stream, view);
         }
         let view = self.view(stream, view);
@@ -52,6 +65,7 @@ impl Checker {
             return Some(PartitionId(known));
         }
         if self.slots.len() >= self.settings.limits.partitions {
+            self.reached.partitions += 1;
             return None;
         }
         let index = u32::try_from(self.slots.len()).ok()?;
@@ -63,8 +77,20 @@ impl Checker {
         let runs = self.settings.limits.cut_memory_bytes / CutMemory::RUN_BYTES;
         self.ctx.runs_each = (runs / self.logs.max(1)).max(1);
         let steps = self.settings.limits.read_times_bytes / ReadTimes::STEP_BYTES;
+        let ranges = self.settings.limits.ranges / self.slots.len();
+        self.ctx.ranges_each = ranges.clamp(FEWEST_RANGES, MOST_RANGES);
         self.ctx.steps_each = (steps / self.logs.max(1)).max(4);
         Some(PartitionId(index))
+    }
+
+    /// The stream of this name; made, if there is room: a ledger may name any.
+    pub(crate) fn stream_with_room(&mut self, name: &str) -> Option<usize> {
+        let room = self.streams.len() < self.settings.limits.partitions;
+        if room || self.names.contains_key(name) {
+            return Some(self.stream(name));
+        }
+        self.reached.partitions += 1;
+        None
     }
 
     pub(crate) fn stream(&mut self, name: &str) -> usize {
@@ -96,6 +122,7 @@ impl Checker {
             return Some(cell);
         }
         if self.cells.len() >= 2 * self.settings.limits.partitions {
+            self.reached.partitions += 1;
             return None;
         }
         let index = u32::try_from(self.cells.len()).ok()?;

@@ -273,6 +273,7 @@ impl Cell {
         ctx: &mut Context,
     ) {
         self.views[view].positions.name(first, last, cause);
+        self.views[view].positions.bound(ctx.ranges_each);
         self.explain_all(view, ctx);
     }
 

@@ -4,6 +4,7 @@
 //! A registry holds these few. The series of every partition are not in it: it would hold each a
 //! second time, and take several times as long to write 10,000 of them ([`crate::metrics`]).
 
+use lacuna_core::Reached;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::engine::SourceStatus;
@@ -95,6 +96,23 @@ impl Gauges {
     /// A limit was reached.
     pub(crate) fn reached(&self, limit: Limit) {
         self.reached.with_label_values(&[limit.key()]).inc();
+    }
+
+    /// How often the limits of the checkers were reached by now.
+    pub(crate) fn set_reached(&self, checkers: &[Reached]) {
+        let sum = |of: fn(&Reached) -> u64| checkers.iter().map(of).sum::<u64>();
+        for (key, reached) in [
+            ("limits.lanes", sum(|reached| reached.lanes)),
+            ("limits.partitions", sum(|reached| reached.partitions)),
+            ("limits.views", sum(|reached| reached.views)),
+            ("limits.ranges", sum(|reached| reached.ranges + reached.record_ranges)),
+            ("limits.changes", sum(|reached| reached.changes)),
+            ("limits.retired", sum(|reached| reached.retired)),
+        ] {
+            let counter = self.reached.with_label_values(&[key]);
+            // Two scrapes at a time may ask for it in another order than they set it.
+            counter.inc_by(reached.saturating_sub(counter.get()));
+        }
     }
 
     /// How the sources are now.

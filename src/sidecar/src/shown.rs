@@ -17,6 +17,24 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(seen)
 }
 
+/// A line of JSON, in which the same is escaped as JSON does it. Controls are already, in any JSON.
+#[must_use]
+pub(crate) fn in_json(line: &str) -> Cow<'_, str> {
+    if !line.chars().any(is_unseen) {
+        return Cow::Borrowed(line);
+    }
+    let mut seen = String::with_capacity(line.len() + 8);
+    for c in line.chars() {
+        if is_unseen(c) {
+            let mut units = [0; 2];
+            seen.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            seen.push(c);
+        }
+    }
+    Cow::Owned(seen)
+}
+
 /// Controls, separators of lines, marks of direction, what has no width, and tags: Unicode's Cc, Zl,
 /// Zp, and of Cf what changes how other characters look.
 const fn is_unseen(c: char) -> bool {

@@ -305,6 +305,8 @@ fn limits(layers: &mut Layers) -> Option<Limits> {
     let counts = [
         "lanes",
         "partitions",
+        "views",
+        "ranges",
         "evidence",
         "duplicates",
         "changes",
@@ -314,12 +316,24 @@ fn limits(layers: &mut Layers) -> Option<Limits> {
     ]
     .map(|name| section.number(name));
     let times = ["retire_closed", "retire_idle"].map(|name| section.parsed::<Millis>(name));
-    let [lanes, partitions, evidence, duplicates, changes, cut_memory, read_times, retired] =
-        counts;
+    let [
+        lanes,
+        partitions,
+        views,
+        ranges,
+        evidence,
+        duplicates,
+        changes,
+        cut_memory,
+        read_times,
+        retired,
+    ] = counts;
     let [retire_closed, retire_idle] = times;
     Some(Limits {
         lanes: lanes?,
         partitions: partitions?,
+        views: views?,
+        ranges: ranges?,
         evidence: evidence?,
         duplicates: duplicates?,
         changes: changes?,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lacuna_core::report::{DuplicateRow, Filter, GapRow, StreamRow};
 use lacuna_core::totals::Totals;
 use lacuna_core::verdict::State;
-use lacuna_core::{MetricsRow, Share};
+use lacuna_core::{MetricsRow, Reached, Share};
 use tokio::sync::oneshot;
 
 use super::merge;
@@ -171,6 +171,11 @@ impl Engine {
         let ages = merge::Ages::of(self.workers.len());
         let parts = self.all(move |worker| overview::Part::of(worker, &look, ages)).await?;
         Ok(Overview::join(parts, limit, repeats))
+    }
+
+    /// How often each limit of the checkers was reached, all workers together.
+    pub async fn reached(&self) -> Result<Vec<Reached>, Stopped> {
+        self.all(|worker| worker.checker.reached()).await
     }
 
     /// Takes lines, in order, at the time of their arrival.

@@ -47,6 +47,8 @@ impl EngineSettings {
             lanes: share(limits.lanes),
             // Whoever has a stream's lanes `*` knows of all its partitions.
             partitions: limits.partitions,
+            views: limits.views,
+            ranges: share(limits.ranges),
             evidence: share(limits.evidence),
             duplicates: share(limits.duplicates),
             changes: share(limits.changes),

@@ -56,6 +56,8 @@ pub(super) struct Worker {
     places: HashMap<Place<'static>, Reported, foldhash::fast::RandomState>,
     switch: Switch,
     findings: Findings,
+    /// A partition found no room.
+    full: bool,
     swept_at: u64,
     /// Up to when every tap that has one has read the ledger's channel.
     ledger_read: Option<u64>,
@@ -87,6 +89,7 @@ impl Worker {
             places: HashMap::default(),
             switch: Switch::default(),
             findings: Findings::default(),
+            full: false,
             swept_at: clock::now_ms(),
             ledger_read: None,
             workers: Weak::<[Handle; 0]>::new(),
@@ -240,7 +243,13 @@ impl Worker {
             None => {
                 let Place { view, stream, partition } = place;
                 let Some(id) = self.checker.partition(view, stream, partition) else {
-                    tracing::warn!(%stream, %partition, "more partitions than limits.partitions");
+                    // Once: it may be every message from here on, and is counted.
+                    if !std::mem::replace(&mut self.full, true) {
+                        tracing::warn!(
+                            %view, %stream, %partition,
+                            "no room: limits.partitions or limits.views is reached"
+                        );
+                    }
                     return;
                 };
                 let on = self.switch.is_on(Some(stream));

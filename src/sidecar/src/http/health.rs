@@ -26,6 +26,7 @@ pub(super) async fn metrics(
     let (mut rows, lost) = api.engine.metrics(dealt_with.filters()).await?;
     less_acknowledged(&mut rows, dealt_with.split_all(lost));
     api.gauges.set_sources(&api.engine.sources());
+    api.gauges.set_reached(&api.engine.reached().await?);
     let streams: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
     for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
         api.gauges.set_checking(stream, api.engine.checking(stream));

@@ -8,12 +8,13 @@ use serde::Deserialize;
 
 use super::line::{Event, Ledger, Line, Message, Place};
 use super::plain;
+use crate::shown::shown;
 
 /// Why a line cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// Not JSON, or a member of another type.
-    #[error("{}", without_line(.0))]
+    #[error("{}", shown(&without_line(.0)))]
     Json(#[from] serde_json::Error),
     /// JSON, but for the object that a line is.
     #[error("not a JSON object")]
@@ -36,6 +37,9 @@ pub enum LineError {
     /// A ledger that breaks contracts §2.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A name that no broker would give.
+    #[error("`{0}` is longer than {MAX_NAME} bytes")]
+    Name(&'static str),
     /// First above last.
     #[error("absent: first {0} is above last {1}")]
     Backwards(u64, u64),
@@ -61,6 +65,13 @@ impl<'a> Line<'a> {
             && (!stamp::is_lane(partition.as_bytes()) || partition == stamp::SPAN)
         {
             return Err(LineError::Partition(partition.clone().into_owned()));
+        }
+        match &line {
+            Self::At(Place { view, stream, .. }, _) => {
+                short("view", view)?;
+                short("stream", stream)?;
+            }
+            Self::Ledger(ledger) => short("stream", &ledger.stream)?,
         }
         Ok(line)
     }
@@ -99,8 +110,18 @@ impl<'a> Line<'a> {
 impl Ledger {
     /// Reads one ledger record of contracts §2 and checks its form.
     pub fn parse(text: &[u8]) -> Result<Self, LineError> {
-        object::<RawLedger>(text)?.parse()
+        let ledger = object::<RawLedger>(text)?.parse()?;
+        short("stream", &ledger.stream)?;
+        Ok(ledger)
     }
+}
+
+/// Longest name of a view or a stream, in bytes: a name is kept for as long as the process runs, and
+/// brokers' are a few hundred bytes at most.
+const MAX_NAME: usize = 4_096;
+
+fn short(what: &'static str, name: &str) -> Result<(), LineError> {
+    if name.len() <= MAX_NAME { Ok(()) } else { Err(LineError::Name(what)) }
 }
 
 /// serde would take a list of the members' values for an object too.

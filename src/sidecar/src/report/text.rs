@@ -9,6 +9,7 @@ use lacuna_core::verdict::{Reason, Stage, State};
 
 use super::rows::{gap_state, reason_word, repeat_word, says_word, stage_word};
 use crate::duration::Millis;
+use crate::shown::shown;
 
 /// What a text report shows.
 #[derive(Debug)]
@@ -55,7 +56,8 @@ pub fn write_text(out: &mut impl Write, text: &Text<'_>) -> io::Result<()> {
     for stream in text.unwatched {
         writeln!(
             out,
-            "\nstream {stream}: a producer's ledger speaks of it, and nothing looks at it"
+            "\nstream {}: a producer's ledger speaks of it, and nothing looks at it",
+            shown(stream)
         )?;
     }
     writeln!(out, "\ngrace {}", Millis(text.grace_ms))
@@ -104,6 +106,7 @@ fn write_gap(out: &mut impl Write, gap: &GapRow) -> io::Result<()> {
     } else {
         format!("{} numbers, {first} to {last}", Grouped(Count::from(last - first + 1)))
     };
+    let (view, stream) = (shown(view), shown(stream));
     writeln!(out, "{}{detail}: {numbers}", gap_state(*state))?;
     writeln!(
         out,
@@ -177,6 +180,7 @@ impl fmt::Display for Beside<'_> {
 
 fn write_duplicate(out: &mut impl Write, row: &DuplicateRow) -> io::Result<()> {
     let DuplicateRow { view, stream, partition, producer, epoch, seq, kind, .. } = row;
+    let (view, stream) = (shown(view), shown(stream));
     writeln!(out, "repeated ({}): number {seq}", repeat_word(*kind))?;
     writeln!(
         out,
@@ -205,6 +209,7 @@ fn write_rest(out: &mut impl Write, rest: u64, what: &str, how: &str) -> io::Res
 
 fn write_stream(out: &mut impl Write, row: &StreamRow) -> io::Result<()> {
     let StreamRow { view, stream, totals, partitions } = row;
+    let (view, stream) = (shown(view), shown(stream));
     writeln!(out, "stream {stream}, view {view}, {}", Many(partitions.len() as u64, "partition"))?;
     let observed = &totals.observed;
     let messages = observed.valid

@@ -132,7 +132,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     let path = env::temp_dir().join(format!("lacuna-run-{}.sock", process::id()));
     drop(fs::remove_file(&path));
     let environment = [("LACUNA_HTTP__SOCKET", path.to_str().unwrap())];
-    let mut killed = Sidecar::with(&environment);
+    let mut killed = Sidecar::with(CONFIG, &environment);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     // While it listens, no other one does.
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
@@ -145,9 +145,9 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
     assert!(path.exists(), "what a killed one leaves behind");
-    let sidecar = Sidecar::with(&environment);
+    let sidecar = Sidecar::with(CONFIG, &environment);
     let answer =
-        post(UnixStream::connect(&path).unwrap(), "/v1/observations", &messages(&[0, 1, 2]));
+        ask(UnixStream::connect(&path).unwrap(), "POST", "/v1/observations", &messages(&[0, 1, 2]));
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let (last, ended) = sidecar.end("TERM");
     assert_eq!((last["message"].as_str(), ended), (Some("ended"), Some(0)), "{last}");
