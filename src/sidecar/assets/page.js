@@ -103,6 +103,10 @@
     asking = true;
     const wait = notBefore - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    if (document.hidden) {
+      asking = again = false;
+      return;
+    }
     const began = performance.now();
     try {
       const answer = await fetch(location.pathname + location.search, { cache: "no-store" });

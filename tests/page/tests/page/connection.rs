@@ -62,7 +62,7 @@ fn a_page_that_is_hidden_is_paused() {
     };
     tab.eval(&hide(true));
     tab.until("it is paused", "document.querySelector('#live').dataset.state === 'paused'");
-    let asked = "performance.getEntriesByType('resource').length";
+    let asked = "performance.getEntriesByType('resource').filter((one) => one.initiatorType === 'fetch').length";
     let before = tab.eval(asked);
     traffic::shop().judged(&sidecar, traffic::SHOP_LOST);
     assert_eq!(tab.text("h1"), "Nothing to judge yet");
