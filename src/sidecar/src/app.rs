@@ -131,10 +131,11 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     let limits = config.http.limits;
     let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms, limits)
         .with_partition_label(config.http.partition_label)
-        .with_kafka(kafka_brokers(&config));
+        .with_kafka(kafka_brokers(config));
     let closing = api.clone();
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let path = config.http.socket.clone();
     tokio::spawn(told.again(hangup, engine.clone(), api.clone()));
     let (end, ending) = watch::channel(());
     let ends = |mut ending: watch::Receiver<()>| async move { drop(ending.changed().await) };
@@ -157,7 +158,7 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     if timeout(PATIENCE, ended).await.is_err() {
         tracing::warn!("a client is still in the middle of its request: ending without it");
     }
-    if let Some(path) = &config.http.socket {
+    if let Some(path) = &path {
         // Of no use to anyone; the next start replaces it where it cannot be removed.
         drop(fs::remove_file(path));
     }

@@ -64,6 +64,8 @@ pub(crate) fn operations(data: &[u8]) {
         retired: said.one_of(&[0, 2, 1_000]),
         retire_closed_ms: said.one_of(&[0, 1, 1_000]),
         retire_idle_ms: said.one_of(&[0, 1, 1_000]),
+        ranges: said.one_of(&[1, 8, 1_000]),
+        views: said.one_of(&[1, 3, 1_000]),
     };
     let mut checker = Checker::new(settings);
     let mut before = Vec::new();
