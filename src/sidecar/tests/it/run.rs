@@ -39,7 +39,7 @@ impl Sidecar {
 
     fn with(config: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-            .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
+            .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -136,7 +136,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     // While it listens, no other one does.
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
+        .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
         .envs(environment)
         .output()
         .unwrap();
@@ -155,7 +155,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     // What is no socket is nobody's to remove.
     fs::write(&path, "mine").unwrap();
     let other = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
+        .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
         .envs(environment)
         .output()
         .unwrap();
@@ -183,7 +183,7 @@ fn a_request_that_never_ends_does_not_keep_it() {
 fn an_address_that_is_taken_is_2() {
     let sidecar = Sidecar::start();
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", config, "--listen", &sidecar.address])
+        .args(["run", "--config", CONFIG, "--listen", &sidecar.address])
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(2));
@@ -204,7 +204,7 @@ fn said(sidecar: &mut Sidecar, message: &str) -> Value {
 
 #[test]
 fn a_configuration_is_read_again_on_a_signal() {
-    let directory = std::env::temp_dir().join(format!("lacuna-reload-{}", std::process::id()));
+    let directory = env::temp_dir().join(format!("lacuna-reload-{}", process::id()));
     fs::create_dir_all(&directory).unwrap();
     let config = directory.join("lacuna.toml");
     let write = |text: &str| fs::write(&config, text).unwrap();
