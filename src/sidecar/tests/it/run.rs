@@ -39,7 +39,7 @@ impl Sidecar {
 
     fn with(config: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-            .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
+            .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
