@@ -105,7 +105,7 @@ pub fn run(
 }
 
 async fn serve(told: Told) -> Result<Exit, RunError> {
-    let config = told.config();
+    let config = &told.config().clone();
     let address = config.http.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
