@@ -86,9 +86,9 @@ mod tests {
     fn a_table_has_columns_and_nothing_that_steers_a_terminal() {
         let mut out = Vec::new();
         sheet().write_table(&mut out, false).unwrap();
-        let expected = "STREAM           COUNT  STATE\n\
-                        orders               7  lost\n\
-                        a,\\u{1b}[2J\"b    1,000  -\n";
+        let expected = "STREAM         COUNT  STATE\n\
+                        orders             7  lost\n\
+                        a,\\u{1b}[2J\"b  1,000  -\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         let mut out = Vec::new();
         sheet().write_table(&mut out, true).unwrap();
