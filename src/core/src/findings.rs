@@ -22,7 +22,7 @@ impl Checker {
     ) -> Vec<GapRow> {
         self.settle_all();
         let mut rows = Vec::new();
-        for cell in &self.cells {
+        for cell in self.cells.iter() {
             let stream = &self.streams[cell.stream as usize];
             if !filter.takes_partition(&cell.label) {
                 continue;
@@ -55,7 +55,7 @@ impl Checker {
         before: Option<u64>,
         limit: usize,
     ) -> Vec<DuplicateRow> {
-        let newest_first = self.ctx.duplicates.iter().rev();
+        let newest_first = self.ctx.duplicates.rows.iter().rev();
         newest_first
             .filter(|row| before.is_none_or(|before| row.age < before))
             .filter_map(|row| {
@@ -140,7 +140,7 @@ impl Checker {
     }
 
     fn recovered_rows(&self, filter: &Filter) -> Vec<GapRow> {
-        let rows = self.ctx.recovered.iter().map(|recovered| {
+        let rows = self.ctx.recovered.rows.iter().map(|recovered| {
             let mut row =
                 self.gap_row(recovered.place, recovered.first, recovered.last, recovered.since);
             row.judged_at = recovered.judged_at;

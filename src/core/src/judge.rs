@@ -201,7 +201,7 @@ impl Cell {
         let (first, last) = (state.next, state.extent().max(state.next + 1) - 1);
         let known = ctx.evidence(place, first).map(|(_, evidence)| *evidence);
         let before = state.near(self.index);
-        let fresh = Evidence { last, before, after: None, since, judged_at: None };
+        let fresh = Evidence { last, before, after: None, since, judged_at: None, age: 0 };
         ctx.remember(place, first, Evidence { last, ..known.unwrap_or(fresh) });
     }
 

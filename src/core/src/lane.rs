@@ -24,6 +24,12 @@ impl LaneRef {
     pub(crate) fn new(lane: u32, span: bool) -> Self {
         Self(if span { lane | Self::SPAN } else { lane })
     }
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+    pub(crate) fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
     /// A lane `*` that another checker judges, by a hash of its name. That two are one hash means
     /// only that a record which replaces the other's at its position is not noticed.
     #[expect(clippy::cast_possible_truncation, reason = "a part of a hash is a hash")]
@@ -52,7 +58,7 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 pub(crate) struct LaneLedger {
     /// (`rev`, `next`, `at`) of the newest record.
-    newest: (u64, u64, Option<u64>),
+    pub(crate) newest: (u64, u64, Option<u64>),
     /// The greatest `next` of all: every number below it was taken.
     pub(crate) taken: u64,
     pub(crate) closed: bool,
@@ -188,7 +194,7 @@ pub(crate) struct Extra {
     /// Resent numbers in a row, each above the last, with `next` moving between them.
     pub(crate) clash_run: u32,
     pub(crate) clash: bool,
-    clash_last: (u64, u64),
+    pub(crate) clash_last: (u64, u64),
     /// Seen once, and cut away.
     pub(crate) gone: u64,
     /// Lane `*`: one above the highest number that each partition has shown.
@@ -234,7 +240,7 @@ pub(crate) struct LaneView {
     /// Pauses of the view that this lane has gone through.
     pub(crate) breaks: u32,
     pub(crate) base: Base,
-    flags: u8,
+    pub(crate) flags: u8,
 }
 
 impl Default for LaneView {

@@ -40,6 +40,7 @@ mod settings;
 mod share;
 mod span;
 pub mod stamp;
+pub mod state;
 mod states;
 mod streams;
 mod taken;

@@ -2,18 +2,18 @@
 
 use crate::memory::{CutMemory, ReadTimes};
 use crate::mutants::{Mutant, broken};
-use crate::ranges::RangeSet;
+use crate::ranges::KeptRanges;
 use crate::verdict::Cause;
 
 /// The positions that a view has read in a partition.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     /// Positions of records that were read.
-    pub(crate) observed: RangeSet,
+    pub(crate) observed: KeptRanges,
     /// Read, passed over in one forward run, or below an end.
-    pub(crate) covered: RangeSet,
+    pub(crate) covered: KeptRanges,
     /// Positions that hold nothing, by cause.
-    named: [RangeSet; 4],
+    pub(crate) named: [KeptRanges; 4],
     /// Where the forward run goes on.
     pub(crate) run: Option<u64>,
     /// Where the watch began.
@@ -115,7 +115,13 @@ impl Positions {
 
     /// The topic was made anew.
     pub(crate) fn anew(&mut self) {
-        *self = Self::default();
+        let Self { observed, covered, named, run, begin, memory, times } = self;
+        for set in named.iter_mut().chain([observed, covered]) {
+            set.clear();
+        }
+        (*run, *begin) = (None, None);
+        memory.clear();
+        times.clear();
     }
 
     /// Tells so many ranges apart, the highest ones; transaction markers leave one a transaction.

@@ -170,8 +170,8 @@ impl Cell {
         held.positions.begin = Some(0);
         held.end_position = None;
         held.watched = Some(Watched { from_start: true, since: watch.at });
-        for state in &mut held.lanes {
-            state.last_position = NONE;
+        for lane in 0..held.lanes.len() {
+            held.lanes[lane].last_position = NONE;
         }
         paused
     }
