@@ -5,9 +5,10 @@
 //! second time, and take several times as long to write 10,000 of them ([`crate::metrics`]).
 
 use lacuna_core::Reached;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::engine::SourceStatus;
+use crate::state::Health;
 
 /// Gauges, as they were set last.
 #[derive(Clone, Debug)]
@@ -17,6 +18,16 @@ pub(crate) struct Gauges {
     up: IntGaugeVec,
     checking: IntGaugeVec,
     reached: IntCounterVec,
+    state: State,
+}
+
+/// How the state is kept.
+#[derive(Clone, Debug)]
+struct State {
+    kept: IntGauge,
+    kept_at: IntGauge,
+    failures: IntCounter,
+    bytes: IntCounter,
 }
 
 /// A limit of the HTTP interface, which is counted whenever it is reached.
@@ -90,7 +101,8 @@ impl Gauges {
         let build = gauge("lacuna_build_info", "What is running.", &["version", "revision"]);
         let revision = option_env!("LACUNA_REVISION").unwrap_or("unknown");
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
-        Self { registry, lag, up, checking, reached }
+        let state = State::new(&registry);
+        Self { registry, lag, up, checking, reached, state }
     }
 
     /// A limit was reached.
@@ -123,6 +135,16 @@ impl Gauges {
         }
     }
 
+    /// How the state is kept; `None`: it is in memory alone.
+    pub(crate) fn set_state(&self, health: Option<&Health>) {
+        let State { kept, kept_at, failures, bytes } = &self.state;
+        kept.set(i64::from(health.is_some_and(|health| health.failing.is_none())));
+        let Some(health) = health else { return };
+        kept_at.set(i64::try_from(health.kept_at / 1_000).unwrap_or(i64::MAX));
+        failures.inc_by(health.failures.saturating_sub(failures.get()));
+        bytes.inc_by(health.bytes.saturating_sub(bytes.get()));
+    }
+
     /// Whether a stream is checked now; without one: whether checking is on at all.
     pub(crate) fn set_checking(&self, stream: Option<&str>, on: bool) {
         // A label that is empty is one that is not there.
@@ -135,5 +157,30 @@ impl Gauges {
     /// A gauge that the format has no words for.
     pub(crate) fn write(&self, out: &mut String) -> prometheus::Result<()> {
         TextEncoder::new().encode_utf8(&self.registry.gather(), out)
+    }
+}
+
+impl State {
+    fn new(registry: &Registry) -> Self {
+        const SOUND: &str = "names are well-formed, and each stands once";
+        let gauge = |name, help| {
+            let gauge = IntGauge::new(name, help)
+                .and_then(|gauge| registry.register(Box::new(gauge.clone())).map(|()| gauge));
+            gauge.expect(SOUND)
+        };
+        let counter = |name, help| {
+            let counter = IntCounter::new(name, help)
+                .and_then(|count| registry.register(Box::new(count.clone())).map(|()| count));
+            counter.expect(SOUND)
+        };
+        Self {
+            kept: gauge("lacuna_state_kept", "Whether the state is kept on disk now."),
+            kept_at: gauge(
+                "lacuna_state_kept_timestamp_seconds",
+                "When the state was kept last; 0: not since the start.",
+            ),
+            failures: counter("lacuna_state_failures_total", "Times that the disk refused."),
+            bytes: counter("lacuna_state_written_bytes_total", "Bytes of records written."),
+        }
     }
 }

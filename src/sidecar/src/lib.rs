@@ -28,5 +28,6 @@ pub mod remote;
 pub mod report;
 mod shown;
 pub mod source;
+pub mod state;
 
 pub use exit::Exit;

@@ -6,10 +6,14 @@
 //! belong to one worker too, and the others tell it what concerns them ([`lacuna_core::Passed`]).
 //! One worker is the default and keeps up with about a million messages a second.
 
+mod batches;
+mod dispatch;
 mod findings;
 mod handle;
+mod meeting;
 mod merge;
 mod overview;
+mod saving;
 mod settings;
 mod source;
 mod switch;
@@ -17,7 +21,8 @@ mod switch;
 mod tests;
 mod worker;
 
-pub use handle::{Engine, Stopped, Wanted};
+pub use batches::{Batch, TooOld};
+pub use handle::{Engine, Places, ResumeError, Stopped, TakeError, Taken, Wanted};
 pub(crate) use overview::stage_mut;
 pub use overview::{Look, LostNow, Overview};
 pub use settings::EngineSettings;

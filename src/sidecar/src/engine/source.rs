@@ -66,6 +66,12 @@ pub trait Tap: Debug + Send {
         None
     }
 
+    /// Writes from where it goes on, under names of its own: all of it, each time. Whoever opens the
+    /// source again finds it in [`EngineSettings::resumed`].
+    fn save(&self, write: &mut dyn FnMut(&str, Vec<u8>)) {
+        _ = write;
+    }
+
     /// The switch has moved: pauses what is off now, watches again what is on again.
     fn switch(&mut self, checker: &mut Checker, switch: &Switch);
 }

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// What is checked: everything, but for the streams that are switched off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Switch {
     all: bool,
     off: BTreeSet<String>,

@@ -10,11 +10,12 @@ use axum::routing::{get, post, put};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use super::batches::Batches;
 use super::limits::{HttpLimits, Room};
 use super::problem::Problem;
 use super::pulse::{self, Pulse};
-use super::{acknowledging, checking, findings, groups, health, intake, origin, page, report};
+use super::{
+    acknowledging, checking, findings, groups, health, history, intake, origin, page, report,
+};
 use crate::acknowledged::Acknowledgements;
 use crate::engine::Engine;
 use crate::gauges::{Gauges, Limit};
@@ -27,7 +28,6 @@ const OPENAPI: &str = include_str!("../../openapi.json");
 pub struct Api {
     pub(super) engine: Engine,
     judging: Arc<[AtomicU64; 2]>,
-    pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) gauges: Gauges,
     pub(super) limits: HttpLimits,
     pub(super) room: Room,
@@ -55,7 +55,6 @@ impl Api {
         Self {
             engine,
             judging: Arc::new([grace_ms, clock_skew_ms].map(AtomicU64::new)),
-            batches: Arc::default(),
             gauges: Gauges::new(),
             limits,
             room: Room::new(limits.max_bodies_bytes),
@@ -134,6 +133,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/acknowledgements", get(acknowledging::list))
         .route("/v1/events", get(pulse::events))
         .route("/v1/duplicates", get(findings::duplicates))
+        .route("/v1/findings", get(history::findings))
         .route("/v1/groups", get(groups::groups))
         .route("/v1/observations", post(intake::observations))
         .route("/v1/ledger", post(intake::ledger))

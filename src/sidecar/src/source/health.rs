@@ -47,6 +47,11 @@ impl Health {
         self.state().ready = true;
     }
 
+    /// Whether it does.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state().ready
+    }
+
     pub(super) fn status(&self, lag: u64, partitions: usize) -> SourceStatus {
         let State { up, ready, ref error } = *self.state();
         let (name, kind) = (self.name.clone(), self.kind);

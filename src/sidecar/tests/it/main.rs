@@ -13,3 +13,5 @@ mod openapi;
 mod remote;
 #[cfg(test)]
 mod run;
+#[cfg(test)]
+mod survive;

@@ -33,6 +33,11 @@ impl Sidecar {
         Self::with(CONFIG, &[])
     }
 
+    /// With its state in this directory.
+    pub(crate) fn keeping(state: &str) -> Self {
+        Self::with(CONFIG, &[("LACUNA_STATE__PATH", state)])
+    }
+
     fn start_with(config: &str) -> Self {
         Self::with(config, &[])
     }
@@ -41,6 +46,7 @@ impl Sidecar {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
+            .env("LACUNA_STATE__PATH", "none")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -183,7 +189,7 @@ fn a_request_that_never_ends_does_not_keep_it() {
 fn an_address_that_is_taken_is_2() {
     let sidecar = Sidecar::start();
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", CONFIG, "--listen", &sidecar.address])
+        .args(["run", "--state", "none", "--config", CONFIG, "--listen", &sidecar.address])
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(2));

@@ -52,7 +52,7 @@ pub(super) struct Control {
     pub(super) kinds: HashMap<String, Kind>,
     /// Since when all that the bindings take is read; `None` before the first connection.
     pub(super) since: Option<u64>,
-    /// Messages that were read.
+    /// The position of the message that is read next.
     read: u64,
     progress: Progress,
     /// The marker that is under way.
@@ -87,6 +87,7 @@ impl Control {
         shared: Arc<Shared>,
         notes: UnboundedReceiver<Note>,
         orders: Vec<SyncSender<Order>>,
+        first: Option<u64>,
     ) -> Self {
         Self {
             management: Management::new(&settings, &settings.uri),
@@ -100,7 +101,7 @@ impl Control {
             bindings: Vec::new(),
             kinds: HashMap::new(),
             since: None,
-            read: 0,
+            read: first.unwrap_or(0),
             progress: Progress::default(),
             marker: None,
             ledger: Ledger::default(),
