@@ -48,7 +48,8 @@ fn every_command_in_the_documents_runs() {
         .with("localhost:9092", &kafka.brokers())
         .with("127.0.0.1:7117", &sidecar.address().to_string())
         .with("/run/lacuna", &kafka.directory("documents-rings").display().to_string())
-        .variable("LACUNA_HTTP__LISTEN", &kafka.port(61).to_string());
+        .variable("LACUNA_HTTP__LISTEN", &kafka.port(61).to_string())
+        .variable("LACUNA_STATE__PATH", "none");
     shell.program("lacuna", &format!("exec {} \"$@\"", binary().display()));
     shell.program("kafka-console-consumer.sh", &tool);
 

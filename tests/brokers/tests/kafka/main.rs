@@ -14,5 +14,6 @@ mod ledger;
 mod members;
 mod outages;
 mod retention;
+mod survival;
 mod transactions;
 mod unchanged;
