@@ -9,8 +9,11 @@ use lacuna_brokers::verify;
 
 /// Lanes of single partitions, as each producer knows them from the start.
 const KNOWN: &[&str] = &["prefetch=yes"];
-/// Lanes over the whole topic: no message has a key, and the stamper leaves the choice to the client.
-const SPANS: &[&str] = &["prefetch=yes", "shape=free", "choose=no"];
+/// Lanes over the whole topic: no message has a key, and the stamper leaves the choice to the client,
+/// which draws a partition for each message: were it to stay with one for a while, a fast run could
+/// leave a partition without the messages that its faults are about.
+const SPANS: &[&str] =
+    &["prefetch=yes", "shape=free", "choose=no", "set.sticky.partitioning.linger.ms=0"];
 
 /// Two producers of this kind behind a relay with these faults; what the running sidecar finds must
 /// be what is true. Gives the truth, for what it must hold to be worth the test.
