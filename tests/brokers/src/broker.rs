@@ -217,6 +217,18 @@ impl Kafka {
         (self.port(14), self.port(13))
     }
 
+    /// Where clients connect that say the password.
+    #[must_use]
+    pub fn by_password(&self) -> SocketAddr {
+        self.port(15)
+    }
+
+    /// Where clients connect that say it over TLS, and the authority that they must trust.
+    #[must_use]
+    pub fn by_tls(&self) -> (String, PathBuf) {
+        (format!("localhost:{}", self.port(16).port()), self.data.join("node1/ca.pem"))
+    }
+
     /// A loopback port of this run; the brokers themselves use those below 40.
     #[must_use]
     pub fn port(&self, offset: u16) -> SocketAddr {

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -101,7 +101,7 @@ fn open(settings: &KafkaSettings, group: Option<&str>) -> Result<Arc<Client>, Op
     if let Some(group) = group {
         config.set("group.id", group);
     }
-    let context = Context { source: name.clone() };
+    let context = Context { source: name.clone(), failure: Mutex::default() };
     let client = config.create_with_context(context);
     client.map(Arc::new).map_err(|error| OpenError::Property { name, error })
 }
@@ -208,6 +208,28 @@ fn is_of_one_partition(error: &KafkaError) -> bool {
 #[derive(Debug)]
 pub(super) struct Context {
     source: String,
+    /// What the last connection failed of.
+    failure: Mutex<Option<String>>,
+}
+
+impl Context {
+    /// An error with what it came of: librdkafka's own says no more than that nobody could be
+    /// asked, be it for a password, a certificate or a port.
+    pub(super) fn why(&self, error: &KafkaError) -> String {
+        match &*self.failure() {
+            Some(failure) => format!("{error}: {failure}"),
+            None => error.to_string(),
+        }
+    }
+
+    /// It could connect: what failed before is no reason for what fails later.
+    pub(super) fn connected(&self) {
+        *self.failure() = None;
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Context {
@@ -216,6 +238,9 @@ impl ClientContext for Context {
         if facility == "FAIL" {
             // A connection: whether the source can read is said once, by its control thread.
             tracing::debug!(source, facility, "{message}");
+            // Without the thread that tells it.
+            let what = message.split_once("]: ").map_or(message, |(_, what)| what);
+            *self.failure() = Some(what.to_owned());
             return;
         }
         match level {

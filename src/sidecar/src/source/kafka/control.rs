@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::client::{Client, connect, offsets, partitions};
@@ -164,12 +165,21 @@ impl Control {
             while let Some(event) = client.poll(Duration::ZERO) {
                 let Err(error) = event else { continue };
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-                    self.shared.health.down(&error);
+                    self.down(&error);
                 } else {
                     tracing::debug!(source = self.settings.name, %error);
                 }
             }
         }
+    }
+
+    fn down(&self, error: &KafkaError) {
+        self.shared.health.down(&self.asker.context().why(error));
+    }
+
+    fn up(&self) {
+        self.asker.context().connected();
+        self.shared.health.up();
     }
 
     /// Looks for topics and partitions; false: the broker did not answer.
@@ -184,11 +194,11 @@ impl Control {
         let found = match looked {
             Ok(found) => found,
             Err(error) => {
-                self.shared.health.down(&error);
+                self.down(&error);
                 return false;
             }
         };
-        self.shared.health.up();
+        self.up();
         let begin = match self.settings.from {
             // What was not there at the first look is watched from its first message.
             _ if !self.first_look || self.looked => Begin::Beginning,
@@ -325,7 +335,7 @@ impl Control {
             let answers = match offsets(&self.asker, &places, of, TIMEOUT) {
                 Ok(answers) => answers,
                 Err(error) => {
-                    self.shared.health.down(&error);
+                    self.down(&error);
                     HashMap::new()
                 }
             };
@@ -390,11 +400,11 @@ impl Control {
             numbers.iter().map(|&number| (&*started[number].0, started[number].1)).collect();
         let answers = match offsets(&self.asker, &places, Offset::End, TIMEOUT) {
             Ok(answers) => {
-                self.shared.health.up();
+                self.up();
                 answers
             }
             Err(error) => {
-                self.shared.health.down(&error);
+                self.down(&error);
                 HashMap::new()
             }
         };
