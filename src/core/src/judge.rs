@@ -247,6 +247,10 @@ impl Cell {
             return;
         };
         let held = &self.views[view];
+        // Below a base line nothing is expected, so that there is no gap.
+        if first < held.lanes[lane].first {
+            return;
+        }
         let position = |near: Option<Near>| near.map(|near| near.position).filter(|&p| p != NONE);
         if after.is_none() && first >= held.lanes[lane].next {
             return self.explain_tail(view, lane, ctx);

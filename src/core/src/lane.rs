@@ -8,6 +8,7 @@ use crate::context::Near;
 use crate::gaps::Gaps;
 use crate::ledger::{LedgerRecord, Range};
 use crate::mutants::{Mutant, broken};
+use crate::note::Reading;
 use crate::ranges::RangeSet;
 use crate::report::{Base, Says};
 use crate::verdict::Reason;
@@ -319,6 +320,16 @@ impl LaneView {
         self.last_time = time;
         self.last_at = at;
         self.high_at = at;
+    }
+
+    /// Its highest number was read here.
+    pub(crate) fn stands_highest(&mut self, read: &Reading, span: bool) {
+        self.last_position = read.position;
+        self.last_time = read.time;
+        self.high_at = read.at;
+        if span {
+            self.extra().high_cell = read.cell;
+        }
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {

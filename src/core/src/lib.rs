@@ -32,6 +32,7 @@ pub mod mutants;
 mod note;
 mod positions;
 mod ranges;
+mod read_times;
 pub mod report;
 mod retire;
 mod room;

@@ -1,8 +1,9 @@
 //! The positions of a partition that a view has read, and why others hold nothing.
 
-use crate::memory::{CutMemory, ReadTimes};
+use crate::memory::CutMemory;
 use crate::mutants::{Mutant, broken};
 use crate::ranges::KeptRanges;
+use crate::read_times::ReadTimes;
 use crate::verdict::Cause;
 
 /// The positions that a view has read in a partition.

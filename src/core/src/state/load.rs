@@ -10,6 +10,7 @@ use crate::cell::Cell;
 use crate::checker::Checker;
 use crate::context::Place;
 use crate::lane::LaneView;
+use crate::share::Share;
 use crate::verdict::State;
 use crate::view::{Span, View};
 
@@ -84,7 +85,10 @@ impl<'a> Loader<'a> {
         finish_lists(checker)?;
         // What was read is what is saved; that there are its views is known to all.
         checker.all_saved();
-        checker.take_news();
+        checker.news.clear();
+        // Until they hear that nothing is missing, partitions' owners pass their time on.
+        let shared = checker.settings.share != Share::default();
+        checker.streams.iter_mut().for_each(|stream| stream.misses = shared);
         Ok(())
     }
 
@@ -221,13 +225,13 @@ fn finish_view(cell: &mut Cell, number: usize, head: &view::Head) -> Result<(), 
     }
     for (hole, span) in missing {
         // What only the view's next line may judge waits for that.
-        let over = hole.opened.saturating_add(cell.grace) < now;
-        if hole.fact.judged() || (view.told && over) {
+        if hole.fact.judged() || hole.opened.saturating_add(cell.grace) < now {
             view.waiting.push(span);
         } else {
             view.push_due(hole.opened, span);
         }
     }
+    view.told = !view.waiting.is_empty();
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use core::ops::Range;
 use super::bytes::{Put, Take};
 use super::{Damaged, List, Segment};
 use crate::lane::LaneRef;
-use crate::memory::{CutMemory, ReadTimes, Run};
+use crate::memory::{CutMemory, Run};
+use crate::read_times::ReadTimes;
 
 impl Segment for CutMemory {
     fn held(&self) -> usize {

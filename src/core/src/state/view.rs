@@ -21,7 +21,6 @@ pub(super) fn write(view: &mut View, cell: u32, number: u16, slotted: bool, sink
         view.unordered,
         view.start_open,
         view.paused,
-        view.told,
         view.watched.is_some(),
         view.undecided.is_some(),
         view.broken.is_some(),
@@ -84,14 +83,14 @@ pub(super) struct Head {
 
 pub(super) fn read(view: &mut View, bytes: &[u8]) -> Result<Head, Damaged> {
     let mut take = Take(bytes);
-    let mut flags = [false; 10];
+    let mut flags = [false; 9];
     for flag in &mut flags {
         *flag = take.flag()?;
     }
-    let [slotted, committed, unordered, start_open, paused, told, watched, undecided, broken, lag] =
+    let [slotted, committed, unordered, start_open, paused, watched, undecided, broken, lag] =
         flags;
     (view.committed, view.unordered, view.start_open) = (committed, unordered, start_open);
-    (view.paused, view.told) = (paused, told);
+    view.paused = paused;
     if watched {
         view.watched = Some(Watched { from_start: take.flag()?, since: take.number()? });
     }
