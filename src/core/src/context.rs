@@ -1,12 +1,12 @@
 //! What all partitions of a checker share: limits, the newest findings, the newest repeats.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::hole::Hole;
 use crate::lane::NONE;
 use crate::settings::Limits;
-use crate::state::List;
+use crate::state::{Block, List, block_of};
 use crate::verdict::{Change, Repeat};
 
 /// A lane in a view: the cell, the view's index in it, the lane's index.
@@ -86,8 +86,9 @@ pub(crate) struct Context {
     /// By age; one whose key has another age by now, or is gone, says nothing.
     pub(crate) evidence_order: VecDeque<(u64, (Place, u64))>,
     pub(crate) evidence_age: u64,
-    /// Evidence that was dropped for want of room since the state was saved.
-    pub(crate) evidence_dropped: Vec<Place>,
+    /// Blocks of lanes of which evidence was dropped for want of room since the state was saved, if it
+    /// ever is.
+    pub(crate) evidence_dropped: BTreeSet<Block>,
     pub(crate) duplicates: Duplicates,
     pub(crate) recovered: RecoveredRows,
     pub(crate) changes: VecDeque<(Place, Change)>,
@@ -133,7 +134,7 @@ impl Context {
             let Some((age, oldest)) = self.evidence_order.pop_front() else { break };
             if self.evidence.get(&oldest).is_some_and(|known| known.age == age) {
                 self.evidence.remove(&oldest);
-                self.evidence_dropped.push(oldest.0);
+                self.evidence_dropped.insert(block_of(oldest.0));
             }
         }
         // Keys whose evidence went with its gap stay behind in the queue until then.

@@ -35,7 +35,7 @@ pub use lists::Sink;
 pub(crate) use lists::{List, Segment};
 pub use load::Loader;
 pub(crate) use ranges::{read as read_ranges, write as write_ranges};
-pub(crate) use save::Saving;
+pub(crate) use save::{Block, Saving, block_of};
 
 /// The version of what records hold. A checker reads its own version only.
 pub const VERSION: u32 = 1;

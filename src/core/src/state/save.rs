@@ -14,7 +14,7 @@ use crate::settings::Reached;
 use crate::streams::Stream;
 
 /// Records of an evidence's block: cell, view, block.
-type Block = (u32, u16, usize);
+pub(crate) type Block = (u32, u16, usize);
 
 /// What is known of the last saving, and of the one that is under way.
 #[derive(Debug, Default)]
@@ -39,8 +39,7 @@ impl Checker {
                 write_stream(index, stream, &self.cells, sink);
             }
         }
-        for place in core::mem::take(&mut self.ctx.evidence_dropped) {
-            let block = (place.cell, place.view, place.lane as usize / BLOCK);
+        for block in core::mem::take(&mut self.ctx.evidence_dropped) {
             write_evidence(&self.ctx, &mut self.saving.evidence, block, sink);
         }
         for index in 0..self.cells.len() {
@@ -159,7 +158,8 @@ impl Checker {
     }
 }
 
-fn block_of(place: Place) -> Block {
+/// The block of a lane's evidence.
+pub(crate) fn block_of(place: Place) -> Block {
     (place.cell, place.view, place.lane as usize / BLOCK)
 }
 
