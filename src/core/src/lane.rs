@@ -315,7 +315,8 @@ impl LaneView {
     /// Takes the next number.
     #[inline(always)]
     pub(crate) fn advance(&mut self, position: u64, at: u64, time: u64) {
-        self.next += 1;
+        // Numbers have 63 bits.
+        self.next = self.next.wrapping_add(1);
         self.last_position = position;
         self.last_time = time;
         self.last_at = at;

@@ -153,7 +153,8 @@ impl View {
             self.positions.times.note(self.ahead.next, at);
             self.ahead.clock = at;
         }
-        self.ahead.next += 1;
+        // Positions have 63 bits.
+        self.ahead.next = self.ahead.next.wrapping_add(1);
         later
     }
 

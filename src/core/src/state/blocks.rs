@@ -70,9 +70,7 @@ impl<T: Saved> IndexMut<usize> for Blocks<T> {
 impl<T: Saved> Blocks<T> {
     #[inline(always)]
     pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        if at >= self.items.len() {
-            return None;
-        }
+        // Of a block that is not there none is changed.
         self.note(at / BLOCK);
         self.items.get_mut(at)
     }
