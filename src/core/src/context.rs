@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::hole::Hole;
 use crate::lane::NONE;
 use crate::settings::Limits;
-use crate::state::{Block, List, block_of};
+use crate::state::{Block, List};
 use crate::verdict::{Change, Repeat};
 
 /// A lane in a view: the cell, the view's index in it, the lane's index.
@@ -83,11 +83,8 @@ pub(crate) struct RecoveredRows {
 pub(crate) struct Context {
     pub(crate) limits: Limits,
     pub(crate) evidence: BTreeMap<(Place, u64), Evidence>,
-    /// By age; one whose key has another age by now, or is gone, says nothing.
-    pub(crate) evidence_order: VecDeque<(u64, (Place, u64))>,
     pub(crate) evidence_age: u64,
-    /// Blocks of lanes of which evidence was dropped for want of room since the state was saved, if it
-    /// ever is.
+    /// Where evidence was dropped for want of room since the state was saved.
     pub(crate) evidence_dropped: BTreeSet<Block>,
     pub(crate) duplicates: Duplicates,
     pub(crate) recovered: RecoveredRows,
@@ -125,24 +122,11 @@ impl Context {
             Some(known) => known.age,
             None => {
                 self.evidence_age += 1;
-                self.evidence_order.push_back((self.evidence_age, key));
                 self.evidence_age
             }
         };
         self.evidence.insert(key, Evidence { age, ..evidence });
-        while self.evidence.len() > self.limits.evidence {
-            let Some((age, oldest)) = self.evidence_order.pop_front() else { break };
-            if self.evidence.get(&oldest).is_some_and(|known| known.age == age) {
-                self.evidence.remove(&oldest);
-                self.evidence_dropped.insert(block_of(oldest.0));
-            }
-        }
-        // Keys whose evidence went with its gap stay behind in the queue until then.
-        if self.evidence_order.len() > 2 * self.limits.evidence.max(64) {
-            let evidence = &self.evidence;
-            let known = |&(age, key): &(u64, _)| evidence.get(&key).is_some_and(|e| e.age == age);
-            self.evidence_order.retain(known);
-        }
+        self.forget_evidence();
     }
 
     pub(crate) fn judged(&mut self, place: Place, number: u64, since: u64, at: u64) {

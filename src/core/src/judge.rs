@@ -7,7 +7,7 @@ use crate::context::{Context, Evidence, Near};
 use crate::hole::Hole;
 use crate::lane::NONE;
 use crate::mutants::{Mutant, broken};
-use crate::verdict::State;
+use crate::verdict::{Reason, State};
 use crate::view::Span;
 
 /// Whether a missing number can be judged now.
@@ -186,12 +186,30 @@ impl Cell {
             self.remember_tail(view, lane, hole.opened, ctx);
         }
         let complete = ctx.complete;
+        let unknowable = !tail && self.is_unknowable(view, lane, hole, ctx);
         self.edit(view, lane, range, ctx, |hole| {
-            hole.fact = hole.fact.with_judged(true, complete);
+            hole.fact = if unknowable {
+                hole.fact.with_unknown(Some(Reason::Evicted))
+            } else {
+                hole.fact.with_judged(true, complete)
+            };
         });
         if tail {
             self.explain_tail(view, lane, ctx);
         }
+    }
+
+    /// Whether positions were named that may explain this gap, and its neighbours were forgotten, so
+    /// that nobody can tell. What a cut took away has no neighbours to forget.
+    fn is_unknowable(&self, view: usize, lane: usize, hole: &Hole, ctx: &Context) -> bool {
+        let held = &self.views[view];
+        let state = &held.lanes[lane];
+        held.positions.names_any()
+            && !self.span
+            && hole.first >= state.first
+            && ctx.evidence(self.place(view, lane), hole.first).is_none()
+            && state.extra.as_ref().is_none_or(|extra| extra.gone == 0)
+            && held.positions.names(self.unrefused(lane, hole.first, hole.last))
     }
 
     /// Keeps what is known beside the numbers at a lane's end, all of them together.

@@ -21,6 +21,7 @@ mod chunk;
 mod context;
 mod cut;
 mod findings;
+mod forget;
 mod gaps;
 mod hole;
 mod intake;

@@ -59,6 +59,19 @@ impl Positions {
         self.named.iter().any(|set| !set.is_empty())
     }
 
+    /// Whether so many positions have one cause, wherever they are.
+    pub(crate) fn names(&self, missing: u64) -> bool {
+        self.named.iter().any(|set| {
+            let mut left = missing;
+            !set.is_empty()
+                && (left == 0
+                    || set.iter().rev().any(|(first, last)| {
+                        left = left.saturating_sub(last - first + 1);
+                        left == 0
+                    }))
+        })
+    }
+
     /// The cause that explains `missing` numbers between two positions, both exclusive.
     pub(crate) fn cause(&self, low: Option<u64>, high: u64, missing: u64) -> Option<Cause> {
         if !self.names_any() {

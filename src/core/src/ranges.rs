@@ -114,7 +114,7 @@ impl RangeSet {
             .map(move |r| (r.0.max(first), r.1.min(last)))
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Range> + '_ {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Range> + ExactSizeIterator + '_ {
         self.ranges.iter().copied()
     }
 

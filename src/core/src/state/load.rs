@@ -251,12 +251,6 @@ fn finish_lists(checker: &mut Checker) -> Result<(), Damaged> {
     if !repeats.chain(ctx.recovered.rows.iter().map(|row| known(row.place))).all(|known| known) {
         return Err(Damaged::Orphan);
     }
-    let mut order: Vec<_> = ctx.evidence.iter().map(|(key, known)| (known.age, *key)).collect();
-    order.sort_unstable();
-    let surplus = order.len().saturating_sub(ctx.limits.evidence);
-    for (_, key) in order.drain(..surplus) {
-        ctx.evidence.remove(&key);
-    }
-    ctx.evidence_order = order.into();
+    ctx.forget_evidence();
     Ok(())
 }
