@@ -142,7 +142,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     // While it listens, no other one does.
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
+        .args(["run", "--state", "none", "--config", CONFIG, "--listen", "127.0.0.1:0"])
         .envs(environment)
         .output()
         .unwrap();
@@ -161,7 +161,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     // What is no socket is nobody's to remove.
     fs::write(&path, "mine").unwrap();
     let other = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
+        .args(["run", "--state", "none", "--config", CONFIG, "--listen", "127.0.0.1:0"])
         .envs(environment)
         .output()
         .unwrap();
