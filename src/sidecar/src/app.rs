@@ -26,6 +26,7 @@ use crate::members::{self, RingsError};
 use crate::reload::Told;
 use crate::source::{kafka, rabbitmq};
 use crate::state::{Restored, StoreError};
+use crate::webhook::{self, Webhook};
 
 /// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
 const HTTP_THREADS: usize = 2;
@@ -110,7 +111,10 @@ pub fn run(
     drop(log::start(&told.config().log));
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
-    runtime.block_on(serve(told))
+    let ended = runtime.block_on(serve(told));
+    // A receiver that does not answer a webhook keeps nobody.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(told: Told) -> Result<Exit, RunError> {
@@ -144,6 +148,12 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     let acknowledged = restored.as_ref().and_then(|restored| restored.engine(http::ACKNOWLEDGED));
     let acknowledged = acknowledged.and_then(|kept| serde_json::from_slice(kept).ok());
     let acknowledged = acknowledged.unwrap_or_default();
+    let taken = restored.as_ref().and_then(|restored| restored.engine(webhook::TOLD));
+    let place = config.state.as_ref().map(|state| state.dir.as_path());
+    // Before anything is found.
+    let webhook = config.webhook.as_ref().zip(place);
+    let webhook = webhook.map(|(settings, dir)| Webhook::new(settings.clone(), dir, taken));
+    let webhook = webhook.transpose()?;
     let engine = start(config, &settings, restored)?;
     if let Some(dir) = &config.ring_dir {
         members::watch(dir, engine.clone(), settings.outside.clone())?;
@@ -154,6 +164,9 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
         .with_acknowledgements(acknowledged)
         .with_partition_label(config.http.partition_label)
         .with_kafka(kafka_brokers(config));
+    if let Some(webhook) = webhook {
+        tokio::spawn(webhook.run(engine.clone(), api.webhook_counts()));
+    }
     let closing = api.clone();
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");

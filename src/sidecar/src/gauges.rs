@@ -19,6 +19,7 @@ pub(crate) struct Gauges {
     checking: IntGaugeVec,
     reached: IntCounterVec,
     state: State,
+    webhook: IntCounterVec,
 }
 
 /// How the state is kept.
@@ -28,6 +29,17 @@ struct State {
     kept_at: IntGauge,
     failures: IntCounter,
     bytes: IntCounter,
+}
+
+/// Findings on their way to another program.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookCounts {
+    /// They were taken.
+    pub(crate) delivered: IntCounter,
+    /// They were not, and are tried again.
+    pub(crate) failed: IntCounter,
+    /// They were not, and nobody tries any more.
+    pub(crate) dropped: IntCounter,
 }
 
 /// A limit of the HTTP interface, which is counted whenever it is reached.
@@ -89,12 +101,15 @@ impl Gauges {
             "Whether a stream is checked; without a stream: whether checking is on at all.",
             &["stream"],
         );
-        let reached = IntCounterVec::new(
-            Opts::new("lacuna_limit_reached_total", "Times that a limit was reached, by its key."),
-            &["limit"],
-        )
-        .and_then(|counter| registry.register(Box::new(counter.clone())).map(|()| counter))
-        .expect("its name is well-formed, and stands once");
+        let counter = |name: &str, help: &str, label: &str| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &[label])
+                .and_then(|counter| registry.register(Box::new(counter.clone())).map(|()| counter));
+            counter.expect("names and labels are well-formed, and each name stands once")
+        };
+        let help = "Times that a limit was reached, by its key.";
+        let reached = counter("lacuna_limit_reached_total", help, "limit");
+        let help = "Findings that were posted: delivered, failed (tried again), dropped.";
+        let webhook = counter("lacuna_webhook_findings_total", help, "result");
         for limit in Limit::ALL {
             reached.with_label_values(&[limit.key()]).inc_by(0);
         }
@@ -102,7 +117,14 @@ impl Gauges {
         let revision = option_env!("LACUNA_REVISION").unwrap_or("unknown");
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
         let state = State::new(&registry);
-        Self { registry, lag, up, checking, reached, state }
+        Self { registry, lag, up, checking, reached, state, webhook }
+    }
+
+    /// What becomes of findings that are posted, each counted from 0.
+    pub(crate) fn webhook(&self) -> WebhookCounts {
+        let [delivered, failed, dropped] = ["delivered", "failed", "dropped"]
+            .map(|result| self.webhook.with_label_values(&[result]));
+        WebhookCounts { delivered, failed, dropped }
     }
 
     /// A limit was reached.

@@ -29,5 +29,6 @@ pub mod report;
 mod shown;
 pub mod source;
 pub mod state;
+pub mod webhook;
 
 pub use exit::Exit;

@@ -7,6 +7,7 @@ mod sources;
 mod state;
 mod take;
 mod types;
+mod webhook;
 
 pub use kafka::parse_from;
 pub use layers::{ConfigError, Layers, Mistake, Place};

@@ -13,13 +13,14 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::layers::{ConfigError, Layers, Mistake, Place};
 use super::take::Section;
-use super::{kafka, rabbitmq, sources, state};
+use super::{kafka, rabbitmq, sources, state, webhook};
 use crate::cli::{Overrides, RunArgs, RunKafkaArgs, RunSource};
 use crate::duration::Millis;
 use crate::http::HttpLimits;
 use crate::source::kafka::KafkaSettings;
 use crate::source::rabbitmq::RabbitSettings;
 use crate::state::Bounds;
+use crate::webhook::WebhookSettings;
 
 /// All that the sidecar is told before it starts.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub ring_dir: Option<PathBuf>,
     /// Where the state is kept; `None`: in memory alone.
     pub state: Option<State>,
+    /// Where findings are posted; `None`: nowhere.
+    pub webhook: Option<WebhookSettings>,
     /// Where messages are read.
     pub sources: Vec<SourceSettings>,
 }
@@ -228,6 +231,7 @@ impl Config {
         });
         let workers = workers(layers);
         let state = state::take(layers);
+        let webhook = webhook::take(layers, !matches!(state, Some(None)));
         let ring_dir = layers.section(&["members"]).parsed::<String>("ring_dir");
         let limits = limits(layers);
         // These go on where something above is missing: their mistakes are told as well.
@@ -243,6 +247,7 @@ impl Config {
             limits: limits?,
             ring_dir: Some(ring_dir?).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             state: state?,
+            webhook: webhook?,
             sources,
         })
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::acknowledged::Acknowledgements;
 use crate::engine::Engine;
-use crate::gauges::{Gauges, Limit};
+use crate::gauges::{Gauges, Limit, WebhookCounts};
 
 /// What all of it looks like, for programs.
 const OPENAPI: &str = include_str!("../../openapi.json");
@@ -65,6 +65,11 @@ impl Api {
             acknowledged: Arc::default(),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// What becomes of findings that are posted.
+    pub(crate) fn webhook_counts(&self) -> WebhookCounts {
+        self.gauges.webhook()
     }
 
     /// Names the Kafka clusters that the streams are read from.

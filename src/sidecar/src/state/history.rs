@@ -1,11 +1,11 @@
 //! Findings as they came, and when: a history with bounds.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
 
 pub(super) const TABLE: &str = "
     CREATE TABLE finding (
-      id INTEGER PRIMARY KEY, at INTEGER NOT NULL, view TEXT NOT NULL, stream TEXT NOT NULL,
+      id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, view TEXT NOT NULL, stream TEXT NOT NULL,
       partition TEXT NOT NULL, lane TEXT NOT NULL, producer TEXT NOT NULL, epoch TEXT NOT NULL,
       first INTEGER NOT NULL, last INTEGER NOT NULL, was TEXT, state TEXT, reason TEXT);
     CREATE INDEX finding_at ON finding (at);";
@@ -126,15 +126,14 @@ pub fn read(
     wanted: &Wanted,
     limit: usize,
 ) -> rusqlite::Result<Vec<Finding>> {
-    let mut all = connection.prepare_cached(
-        "SELECT id, at, view, stream, partition, lane, producer, epoch, first, last, was, state, reason
-         FROM finding
+    let mut all = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM finding
          WHERE (?1 IS NULL OR view = ?1) AND (?2 IS NULL OR stream = ?2)
            AND (?3 IS NULL OR partition = ?3) AND (?4 IS NULL OR producer = ?4)
            AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR at >= ?6) AND (?7 IS NULL OR at < ?7)
            AND (?8 IS NULL OR id < ?8)
-         ORDER BY id DESC LIMIT ?9",
-    )?;
+         ORDER BY id DESC LIMIT ?9"
+    ))?;
     let time = |time: Option<u64>| time.map(u64::cast_signed);
     let rows = all.query_map(
         params![
@@ -148,23 +147,56 @@ pub fn read(
             wanted.before,
             i64::try_from(limit).unwrap_or(i64::MAX)
         ],
-        |row| {
-            Ok(Finding {
-                id: row.get(0)?,
-                at: row.get::<_, i64>(1)?.cast_unsigned(),
-                view: row.get(2)?,
-                stream: row.get(3)?,
-                partition: row.get(4)?,
-                lane: row.get(5)?,
-                producer: row.get(6)?,
-                epoch: row.get(7)?,
-                first: row.get::<_, i64>(8)?.cast_unsigned(),
-                last: row.get::<_, i64>(9)?.cast_unsigned(),
-                was: row.get(10)?,
-                state: row.get(11)?,
-                reason: row.get(12)?,
-            })
-        },
+        finding,
     )?;
     rows.collect()
+}
+
+/// Those that came after this one, oldest first, at most so many.
+///
+/// # Errors
+/// SQLite's.
+pub(crate) fn read_after(
+    connection: &Connection,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Finding>> {
+    let mut next = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM finding WHERE id > ?1 ORDER BY id LIMIT ?2"
+    ))?;
+    let rows = next.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], finding)?;
+    rows.collect()
+}
+
+/// The number of the newest finding that ever was; 0: there was none.
+///
+/// # Errors
+/// SQLite's.
+pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'finding'",
+        [],
+        |row| row.get(0),
+    )
+}
+
+const COLUMNS: &str =
+    "id, at, view, stream, partition, lane, producer, epoch, first, last, was, state, reason";
+
+fn finding(row: &Row<'_>) -> rusqlite::Result<Finding> {
+    Ok(Finding {
+        id: row.get(0)?,
+        at: row.get::<_, i64>(1)?.cast_unsigned(),
+        view: row.get(2)?,
+        stream: row.get(3)?,
+        partition: row.get(4)?,
+        lane: row.get(5)?,
+        producer: row.get(6)?,
+        epoch: row.get(7)?,
+        first: row.get::<_, i64>(8)?.cast_unsigned(),
+        last: row.get::<_, i64>(9)?.cast_unsigned(),
+        was: row.get(10)?,
+        state: row.get(11)?,
+        reason: row.get(12)?,
+    })
 }

@@ -8,6 +8,7 @@ mod restored;
 mod store;
 
 pub use history::{Bounds, Finding, Wanted, read as read_findings};
+pub(crate) use history::{newest as newest_finding, read_after as read_findings_after};
 pub use keeper::{Ended, Health, Keeper, Part};
 pub use look::{LookError, export, inspect};
 pub use restored::{Restored, Resumed};

@@ -15,3 +15,5 @@ mod remote;
 mod run;
 #[cfg(test)]
 mod survive;
+#[cfg(test)]
+mod webhook;

@@ -11,7 +11,8 @@ use std::{env, fs};
 use lacuna_core::stamp::Encoder;
 use serde_json::Value;
 
-const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
+pub(crate) const CONFIG: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
 
 /// A sidecar without sources, on a port of its own.
 pub(crate) struct Sidecar {
@@ -42,7 +43,7 @@ impl Sidecar {
         Self::with(config, &[])
     }
 
-    fn with(config: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(config: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
@@ -66,13 +67,21 @@ impl Sidecar {
         self.ask("POST", path, body)
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let answer = self.ask("GET", path, "");
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> String {
         ask(TcpStream::connect(&self.address).unwrap(), method, path, body)
+    }
+
+    /// Kills it: all that it has logged since it listened.
+    pub(crate) fn killed(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut log = String::new();
+        self.log.read_to_string(&mut log).unwrap();
+        log
     }
 
     /// Sends the signal, and waits for the end: the last log line, and the exit code.

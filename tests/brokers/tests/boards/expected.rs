@@ -179,6 +179,8 @@ pub(crate) const EXPECTED: &[Expected] = &[
     (SIDECAR, "State kept", "timeseries", "A", Exact, &["1"]),
     (SIDECAR, "Disk refused", "timeseries", "A", PerSecond, &["0"]),
     (SIDECAR, "Since the state was kept", "timeseries", "A", AtMost, &["60"]),
+    // Nobody listens there.
+    (SIDECAR, "Findings posted", "timeseries", "A", AtMost, &["result=failed 1000"]),
 
     (ADOPTION, "Stamped", "stat", "A", Ranged, &["0.829"]),
     (ADOPTION, "Streams", "stat", "A", Exact, &["3"]),

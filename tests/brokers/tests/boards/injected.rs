@@ -31,9 +31,11 @@ pub(crate) fn sidecar(ground: &Ground) -> Sidecar {
     // Begun anew, and the run's own.
     let state = ground.file("state");
     drop(fs::remove_dir_all(&state));
-    let keeps = [("LACUNA_STATE__PATH", state.to_str().expect("text"))];
+    let nobody = format!("http://{}/", ground.port(2));
+    let variables =
+        [("LACUNA_STATE__PATH", state.to_str().expect("text")), ("LACUNA_WEBHOOK__URL", &nobody)];
     let log = ground.file("lacuna.log");
-    let sidecar = Sidecar::launch(&arguments, &keeps, address, log, PathBuf::new());
+    let sidecar = Sidecar::launch(&arguments, &variables, address, log, PathBuf::new());
     sidecar.answers();
     sidecar
 }
