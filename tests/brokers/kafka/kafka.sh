@@ -55,6 +55,9 @@ listeners=CLIENT://127.0.0.1:$((port + 1)),INTERNAL://127.0.0.1:$((port + 2)),PR
 advertised.listeners=CLIENT://127.0.0.1:$((port + 1)),INTERNAL://127.0.0.1:$((port + 2)),PROXIED://127.0.0.1:$((port + 4))
 log.dirs=$dir/log
 auto.create.topics.enable=false
+# Anybody may do anything, but for what a scenario denies.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 default.replication.factor=$nodes
 min.insync.replicas=$(((nodes + 1) / 2))
 offsets.topic.replication.factor=$nodes
