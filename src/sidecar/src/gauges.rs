@@ -42,7 +42,7 @@ pub(crate) struct WebhookCounts {
     pub(crate) dropped: IntCounter,
 }
 
-/// A limit of the HTTP interface, which is counted whenever it is reached.
+/// A limit of what clients ask, which is counted whenever it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// A body was too long.
@@ -57,19 +57,22 @@ pub(crate) enum Limit {
     BodyTimeout,
     /// An answer was not made in time, or not fetched.
     AnswerTimeout,
+    /// One more stream was to be off by its own name.
+    StreamsOff,
 }
 
 impl Limit {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Body,
         Self::Bodies,
         Self::Connections,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::AnswerTimeout,
+        Self::StreamsOff,
     ];
 
-    /// Its key in the configuration.
+    /// Its key in the configuration; of what cannot be configured: what it bounds.
     const fn key(self) -> &'static str {
         match self {
             Self::Body => "http.max_body_bytes",
@@ -78,6 +81,7 @@ impl Limit {
             Self::HeaderTimeout => "http.header_timeout",
             Self::BodyTimeout => "http.body_timeout",
             Self::AnswerTimeout => "http.answer_timeout",
+            Self::StreamsOff => "streams_off",
         }
     }
 }
@@ -132,12 +136,13 @@ impl Gauges {
         self.reached.with_label_values(&[limit.key()]).inc();
     }
 
-    /// How often the limits of the checkers were reached by now.
-    pub(crate) fn set_reached(&self, checkers: &[Reached]) {
+    /// How often the limits of the checkers, and of the sources before them, were reached by now.
+    pub(crate) fn set_reached(&self, checkers: &[Reached], sources: &[SourceStatus]) {
+        let unplaced: u64 = sources.iter().map(|source| source.unplaced).sum();
         let sum = |of: fn(&Reached) -> u64| checkers.iter().map(of).sum::<u64>();
         for (key, reached) in [
             ("limits.lanes", sum(|reached| reached.lanes)),
-            ("limits.partitions", sum(|reached| reached.partitions)),
+            ("limits.partitions", sum(|reached| reached.partitions) + unplaced),
             ("limits.views", sum(|reached| reached.views)),
             ("limits.ranges", sum(|reached| reached.ranges + reached.record_ranges)),
             ("limits.changes", sum(|reached| reached.changes)),

@@ -65,6 +65,9 @@ listener.name.tls.ssl.keystore.type=PEM
 listener.name.tls.ssl.keystore.location=$dir/keystore.pem
 log.dirs=$dir/log
 auto.create.topics.enable=false
+# Anybody may do anything, but for what a scenario denies.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 default.replication.factor=$nodes
 min.insync.replicas=$(((nodes + 1) / 2))
 offsets.topic.replication.factor=$nodes

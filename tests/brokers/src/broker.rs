@@ -293,6 +293,13 @@ impl Kafka {
         self.topics(&["--create", "--topic", topic, "--partitions", "1", "--config", &limit]);
     }
 
+    /// Denies every client to write to a topic (`--add`), or does so no more (`--remove`).
+    pub fn deny(&self, verb: &str, topic: &str) {
+        let mut command = tool("org.apache.kafka.tools.AclCommand");
+        command.args(["--bootstrap-server", &self.brokers(), verb, "--force", "--topic", topic]);
+        output(command.args(["--deny-principal", "User:*", "--operation", "Write"]));
+    }
+
     /// Gives a topic more partitions.
     pub fn grow(&self, topic: &str, partitions: u32) {
         self.topics(&["--alter", "--topic", topic, "--partitions", &partitions.to_string()]);

@@ -49,6 +49,8 @@ pub struct SourceStatus {
     pub lag: u64,
     /// Partitions that it watches.
     pub partitions: usize,
+    /// Messages of streams for which there was no room: they are not judged.
+    pub unplaced: u64,
     /// What went wrong last, while it is not up.
     pub error: Option<String>,
 }

@@ -55,7 +55,7 @@ impl Health {
     pub(super) fn status(&self, lag: u64, partitions: usize) -> SourceStatus {
         let State { up, ready, ref error } = *self.state();
         let (name, kind) = (self.name.clone(), self.kind);
-        SourceStatus { name, kind, up, ready, lag, partitions, error: error.clone() }
+        SourceStatus { name, kind, up, ready, lag, partitions, unplaced: 0, error: error.clone() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

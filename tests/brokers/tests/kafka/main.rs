@@ -10,6 +10,8 @@ mod documents;
 mod faults;
 mod groups;
 mod harness;
+mod host;
+mod isolation;
 mod ledger;
 mod members;
 mod outages;
