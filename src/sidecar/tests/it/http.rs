@@ -396,6 +396,7 @@ impl Source for Behind {
             ready: true,
             lag: 7,
             partitions: 1,
+            unplaced: 0,
             error: None,
         }
     }
