@@ -18,12 +18,19 @@ impl ReadTimes {
     /// Bytes that one step takes.
     pub(crate) const STEP_BYTES: usize = size_of::<(u64, u64)>();
 
-    #[inline]
-    pub(crate) fn note(&mut self, position: u64, at: u64) {
+    /// A position that was not read yet, above (`forward`) all that were or not.
+    pub(crate) fn note(&mut self, position: u64, at: u64, forward: bool) {
         match self.steps.last() {
-            Some(&(first, _)) if first >= position => self.note_back(position, at),
-            Some(&(_, time)) if time >= at => {}
-            _ => self.steps.push((position, at)),
+            Some(&(first, _)) if !forward || first >= position => self.note_back(position, at),
+            _ => self.note_next(position, at),
+        }
+    }
+
+    /// The next position, above all steps.
+    #[inline]
+    pub(crate) fn note_next(&mut self, position: u64, at: u64) {
+        if self.steps.last().is_none_or(|last| last.1 < at) {
+            self.steps.push((position, at));
         }
     }
 
@@ -103,7 +110,8 @@ mod tests {
                 let (mut times, mut read) = (ReadTimes::default(), BTreeMap::new());
                 for turn in 0..17_u64 {
                     let (position, at) = ((turn * stride + offset) % 17, 100 + turn / 2);
-                    times.note(position, at);
+                    let highest = read.last_key_value().map(|(&highest, _)| highest);
+                    times.note(position, at, Some(position) > highest);
                     read.insert(position, (at, at));
                     for (&position, &at) in &read {
                         let order = (stride, offset, turn);

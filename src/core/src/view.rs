@@ -150,7 +150,7 @@ impl View {
     pub(crate) fn read_on(&mut self, at: u64) -> bool {
         let later = at != self.ahead.clock;
         if later {
-            self.positions.times.note(self.ahead.next, at);
+            self.positions.times.note_next(self.ahead.next, at);
             self.ahead.clock = at;
         }
         // Positions have 63 bits.
