@@ -284,9 +284,14 @@ fn variable(name: &str) -> String {
         .unwrap_or_else(|_| panic!("{name} is not set: run the broker tests through tests/run"))
 }
 
+/// What starts the broker, ends it, and runs its own tool.
+#[must_use]
+pub fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("rabbitmq/rabbitmq.sh")
+}
+
 fn run(arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("rabbitmq/rabbitmq.sh");
-    let output = Command::new(script).args(arguments).output().expect("bash is there");
+    let output = Command::new(script()).args(arguments).output().expect("bash is there");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "rabbitmq.sh {arguments:?}: {said}");
 }

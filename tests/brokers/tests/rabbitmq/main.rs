@@ -5,6 +5,7 @@
 
 mod clean;
 mod consumers;
+mod documents;
 mod dropped;
 mod firehose;
 mod flight;
