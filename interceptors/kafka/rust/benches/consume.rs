@@ -9,12 +9,7 @@
 //! ring, which another process reads as a sidecar does, so that it never is full. CPU is that of all
 //! of the consumer's threads, from the first connection to the last message; the figure is the median
 //! of the rounds' ratios.
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::result_large_err,
-    reason = "a benchmark"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::collections::HashMap;
 use std::env;

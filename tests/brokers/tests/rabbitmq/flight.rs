@@ -15,7 +15,7 @@ fn answered(file: &Path) -> BTreeMap<String, BTreeSet<u64>> {
     let mut answered: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for line in fs::read_to_string(file).expect("the file is there").lines() {
         let words: Vec<_> = line.split(' ').collect();
-        let [_, _, answer, number] = words[..] else { panic!("{line:?}") };
+        let [_, _, answer, number] = words[..] else { unreachable!("{line:?}") };
         if number != "-" {
             let number = number.parse().expect("a number");
             let new = answered.entry(answer.to_owned()).or_default().insert(number);
