@@ -31,6 +31,8 @@ struct State {
     bytes: IntCounter,
 }
 
+const WEBHOOK_RESULTS: [&str; 3] = ["delivered", "failed", "dropped"];
+
 /// Findings on their way to another program.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookCounts {
@@ -120,14 +122,17 @@ impl Gauges {
         let build = gauge("lacuna_build_info", "What is running.", &["version", "revision"]);
         let revision = option_env!("LACUNA_REVISION").unwrap_or("unknown");
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
+        for result in WEBHOOK_RESULTS {
+            webhook.with_label_values(&[result]).inc_by(0);
+        }
         let state = State::new(&registry);
         Self { registry, lag, up, checking, reached, state, webhook }
     }
 
-    /// What becomes of findings that are posted, each counted from 0.
+    /// What becomes of findings that are posted.
     pub(crate) fn webhook(&self) -> WebhookCounts {
-        let [delivered, failed, dropped] = ["delivered", "failed", "dropped"]
-            .map(|result| self.webhook.with_label_values(&[result]));
+        let [delivered, failed, dropped] =
+            WEBHOOK_RESULTS.map(|result| self.webhook.with_label_values(&[result]));
         WebhookCounts { delivered, failed, dropped }
     }
 
