@@ -6,6 +6,7 @@
 //! belong to one worker too, and the others tell it what concerns them ([`lacuna_core::Passed`]).
 //! One worker is the default and keeps up with about a million messages a second.
 
+mod asking;
 mod batches;
 mod dispatch;
 mod findings;
@@ -17,14 +18,17 @@ mod saving;
 mod settings;
 mod source;
 mod switch;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+pub use asking::Wanted;
 pub use batches::{Batch, TooOld};
-pub use handle::{Engine, Places, ResumeError, Stopped, TakeError, Taken, Wanted};
+pub use handle::{Engine, ResumeError, Stopped};
 pub(crate) use overview::stage_mut;
 pub use overview::{Look, LostNow, Overview};
 pub use settings::EngineSettings;
 pub use source::{Changed, Opened, Source, SourceStatus, Tap};
 pub use switch::Switch;
+pub use taking::{Places, TakeError, Taken};
