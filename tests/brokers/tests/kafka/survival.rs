@@ -102,7 +102,7 @@ fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
 #[test]
 fn the_sidecar_is_killed_at_any_instant() {
     let kafka = Kafka::take();
-    let topic = "killed";
+    let topic = "survives-kills";
     let kills = env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let mut rng = Rng(kills);
     let load = Load::start(&kafka, topic, &mut rng);
@@ -123,7 +123,7 @@ fn the_sidecar_is_killed_at_any_instant() {
 #[test]
 fn sidecar_and_broker_are_killed_together_and_ended_in_good_order() {
     let kafka = Kafka::take();
-    let topic = "killed-both";
+    let topic = "survives-both";
     let mut rng = Rng(7);
     let load = Load::start(&kafka, topic, &mut rng);
     let mut sidecar = Sidecar::keeping(&kafka, topic, "off", &state(&kafka, topic));
@@ -312,4 +312,50 @@ fn a_disk_that_is_full_is_said_and_checking_goes_on() {
     let said = sidecar.said();
     assert_eq!(said.matches("the state cannot be kept").count(), 1, "{said}");
     sidecar.stop(0);
+}
+
+/// libfaketime, by which a process sees another wall clock than the system's.
+fn faketime() -> PathBuf {
+    let libraries = fs::read_dir("/usr/lib").expect("it can be listed").flatten();
+    let found = libraries
+        .map(|directory| directory.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file());
+    found.expect("libfaketime is installed (Debian: faketime)")
+}
+
+#[test]
+fn the_wall_clock_is_moved_back_and_forth() {
+    let kafka = Kafka::take();
+    let topic = "survives-clock";
+    let mut rng = Rng(11);
+    let load = Load::start(&kafka, topic, &mut rng);
+    let wall = kafka.directory(topic).join("wall");
+    let set = |hours: i32| {
+        // Replaced at once: it is read at every look at the clock.
+        let new = wall.with_extension("new");
+        fs::write(&new, format!("{hours:+}h\n")).expect("the run's directory can be written");
+        fs::rename(&new, &wall).expect("the same directory");
+    };
+    set(0);
+    let library = faketime();
+    let variables = [
+        ("LD_PRELOAD", library.to_str().expect("a path of text")),
+        ("FAKETIME_TIMESTAMP_FILE", wall.to_str().expect("a path of text")),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let mut sidecar = Sidecar::keeping_with(&kafka, topic, &state(&kafka, topic), &variables);
+    for (turn, hours) in [1, -3, 24, 0, -24].into_iter().enumerate() {
+        wait::throughout(Duration::from_millis(500 + rng.below(1_000)), || ());
+        set(hours);
+        // A start reads the wall clock, and the state was written by another.
+        if turn % 2 == 1 {
+            sidecar.kill();
+            sidecar.start_again();
+            sidecar.ready();
+        }
+    }
+    let truth = load.stop(&kafka, topic);
+    found_once(&sidecar, topic, &truth);
+    sidecar.stop(1);
 }
