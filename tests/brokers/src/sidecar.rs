@@ -58,48 +58,29 @@ impl Sidecar {
     /// As [`Self::start`], by another way to the broker.
     #[must_use]
     pub fn through(kafka: &Kafka, brokers: &str, topic: &str) -> Self {
-        Self::with(kafka, brokers, topic, "off", &[], &[])
+        Self::with(kafka, brokers, topic, "off", &[])
     }
 
     /// As [`Self::through`], with the ledger that producers send to this topic, or `off`.
     #[must_use]
     pub fn hearing(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str) -> Self {
-        Self::with(kafka, brokers, topic, ledger, &[], &[])
+        Self::with(kafka, brokers, topic, ledger, &[])
     }
 
     /// As [`Self::start`], with further arguments.
     #[must_use]
     pub fn start_with(kafka: &Kafka, topic: &str, more: &[&str]) -> Self {
-        Self::with(kafka, &kafka.brokers(), topic, "off", more, &[])
+        Self::with(kafka, &kafka.brokers(), topic, "off", more)
     }
 
     /// As [`Self::hearing`], with its state kept in this directory.
     #[must_use]
     pub fn keeping(kafka: &Kafka, topic: &str, ledger: &str, state: &Path) -> Self {
         let state = state.to_str().expect("a path of text");
-        Self::with(kafka, &kafka.brokers(), topic, ledger, &["--state", state], &[])
+        Self::with(kafka, &kafka.brokers(), topic, ledger, &["--state", state])
     }
 
-    /// As [`Self::keeping`], without a ledger and with further variables.
-    #[must_use]
-    pub fn keeping_with(
-        kafka: &Kafka,
-        topic: &str,
-        state: &Path,
-        variables: &[(&str, &str)],
-    ) -> Self {
-        let state = state.to_str().expect("a path of text");
-        Self::with(kafka, &kafka.brokers(), topic, "off", &["--state", state], variables)
-    }
-
-    fn with(
-        kafka: &Kafka,
-        brokers: &str,
-        topic: &str,
-        ledger: &str,
-        more: &[&str],
-        variables: &[(&str, &str)],
-    ) -> Self {
+    fn with(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str, more: &[&str]) -> Self {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
         let log = kafka.directory("sidecar").join(topic.trim_matches(['^', '.', '*']));
@@ -109,7 +90,7 @@ impl Sidecar {
         let rings = kafka.directory("rings").join(topic.trim_matches(['^', '.', '*']));
         let socket = rings.with_extension("sock");
         fs::create_dir_all(kafka.directory("rings")).expect("the run's directory can be written");
-        let own = [
+        let variables = [
             ("LACUNA_SOURCE__KAFKA__LEDGER", ledger),
             // What retention takes is found soon.
             ("LACUNA_SOURCE__KAFKA__GROUP_INTERVAL", "200ms"),
@@ -117,7 +98,6 @@ impl Sidecar {
             ("LACUNA_HTTP__SOCKET", socket.to_str().expect("a path of text")),
         ];
         let arguments = [arguments.as_slice(), &overrides, more].concat();
-        let variables = [own.as_slice(), variables].concat();
         let sidecar = Self::launch(&arguments, &variables, address, log, rings.clone());
         sidecar.ready();
         sidecar

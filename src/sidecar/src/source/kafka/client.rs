@@ -213,18 +213,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// An error with what it came of: librdkafka's own says no more than that nobody could be
-    /// asked, be it for a password, a certificate or a port.
-    pub(super) fn why(&self, error: &KafkaError) -> String {
-        match &*self.failure() {
-            Some(failure) => format!("{error}: {failure}"),
-            None => error.to_string(),
-        }
-    }
-
-    /// It could connect: what failed before is no reason for what fails later.
-    pub(super) fn connected(&self) {
-        *self.failure() = None;
+    /// What a connection failed of since this was asked last.
+    pub(super) fn take_failure(&self) -> Option<String> {
+        self.failure().take()
     }
 
     fn failure(&self) -> MutexGuard<'_, Option<String>> {
@@ -238,9 +229,6 @@ impl ClientContext for Context {
         if facility == "FAIL" {
             // A connection: whether the source can read is said once, by its control thread.
             tracing::debug!(source, facility, "{message}");
-            // Without the thread that tells it.
-            let what = message.split_once("]: ").map_or(message, |(_, what)| what);
-            *self.failure() = Some(what.to_owned());
             return;
         }
         match level {
@@ -258,6 +246,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(source = self.source, %error, "{reason}");
+        // That nobody is left to be asked says nothing of why.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.failure() = Some(reason.to_owned());
+        }
     }
 }
 

@@ -174,11 +174,15 @@ impl Control {
     }
 
     fn down(&self, error: &KafkaError) {
-        self.shared.health.down(&self.asker.context().why(error));
+        self.shared.health.down(error);
+        if let Some(failure) = self.asker.context().take_failure() {
+            self.shared.health.because(&failure);
+        }
     }
 
     fn up(&self) {
-        self.asker.context().connected();
+        // What failed before is no reason for what fails later.
+        drop(self.asker.context().take_failure());
         self.shared.health.up();
     }
 
