@@ -92,11 +92,18 @@ fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     let (lost_as, resent_as) = (lost as f64, truth.duplicates().len() as f64);
     assert_eq!(sum("lacuna_lost_messages_total"), lost_as, "entries into lost");
     assert_eq!(sum("lacuna_duplicate_messages_total"), resent_as, "repeats counted");
-    let history = sidecar.rows("/v1/findings", &format!("stream={topic}&state=lost"));
     let count = |row: &serde_json::Value| {
         row["last"].as_u64().zip(row["first"].as_u64()).map_or(0, |(last, first)| last - first + 1)
     };
-    assert_eq!(history.iter().map(count).sum::<u64>(), lost, "the history of losses");
+    // The history has what is kept, which is later than what is found.
+    let history = wait::until("all is in the history", || {
+        let rows = sidecar.rows("/v1/findings", &format!("stream={topic}&state=lost"));
+        match rows.iter().map(count).sum::<u64>() {
+            fewer if fewer < lost => Err(format!("{fewer} of {lost}")),
+            all => Ok(all),
+        }
+    });
+    assert_eq!(history, lost, "the history of losses");
 }
 
 #[test]
