@@ -60,7 +60,7 @@ case ${1:-} in
       touch "$0/etc/lacuna/lacuna.toml"
       mount --bind "$1" "$0/etc/lacuna/lacuna.toml"
       mount -o remount,ro,bind "$0"
-      exec env -i LACUNA_HTTP__LISTEN="$2" /usr/sbin/chroot --userspec=65532:65532 "$0" /usr/bin/lacuna run --config /etc/lacuna/lacuna.toml
+      exec env -i LACUNA_HTTP__LISTEN="$2" LACUNA_STATE__PATH=none /usr/sbin/chroot --userspec=65532:65532 "$0" /usr/bin/lacuna run --config /etc/lacuna/lacuna.toml
     ' "$root" "$(realpath "$2")" "$3"
     ;;
   clean)

@@ -13,10 +13,9 @@ use crate::verdict::State;
 impl Cell {
     /// The log has a number now: groups that miss it have its grace from here on, and those that
     /// had been told that the log lost it have a number to wait for.
-    pub(crate) fn seen_in_log(&mut self, lane: usize, seq: u64, ctx: &mut Context) {
+    pub(crate) fn seen_in_log(&mut self, lane: usize, seq: u64, now: u64, ctx: &mut Context) {
         let Some(log) = self.log else { return };
         self.told();
-        let now = self.views[log].now();
         for group in (0..self.views.len()).filter(|&group| group != log) {
             let unseen = self.views[group]
                 .lane(lane)

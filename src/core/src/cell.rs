@@ -13,6 +13,7 @@ use crate::lane::{Lane, LaneView};
 use crate::mutants::{Mutant, broken};
 use crate::settings::StreamSettings;
 use crate::stamp::{self, Stamp};
+use crate::state::Blocks;
 use crate::verdict::Reason;
 use crate::view::View;
 
@@ -34,16 +35,20 @@ pub(crate) struct Cell {
     pub(crate) skew: u64,
     hasher: FixedState,
     table: HashTable<u32>,
-    keys: Vec<u8>,
+    pub(crate) keys: Vec<u8>,
     /// Bytes of keys whose lanes are gone.
     dead_keys: usize,
-    pub(crate) lanes: Vec<Lane>,
-    free: Vec<u32>,
+    pub(crate) lanes: Blocks<Lane>,
+    pub(crate) free: Vec<u32>,
+    /// Which names came or went.
+    pub(crate) names: Blocks<()>,
     /// The lane that was found last, and its prefix's hash.
     last: (usize, u64),
     pub(crate) views: Vec<View>,
     /// The index of view `log`.
     pub(crate) log: Option<usize>,
+    /// Something of it may have changed since it was saved.
+    pub(crate) changed: bool,
 }
 
 impl Cell {
@@ -69,8 +74,10 @@ impl Cell {
             table: HashTable::new(),
             keys: Vec::new(),
             dead_keys: 0,
-            lanes: Vec::new(),
+            lanes: Blocks::default(),
             free: Vec::new(),
+            names: Blocks::default(),
+            changed: true,
             last: (0, 0),
             views: Vec::new(),
             log: None,
@@ -127,10 +134,12 @@ impl Cell {
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.lanes[slot as usize] = lane;
+                self.names[slot as usize] = ();
                 slot
             }
             None => {
                 self.lanes.push(lane);
+                self.names.push(());
                 u32::try_from(self.lanes.len() - 1).unwrap_or(u32::MAX)
             }
         };
@@ -139,6 +148,35 @@ impl Cell {
             hash(hasher, key_bytes(keys, &lanes[lane as usize]))
         });
         slot as usize
+    }
+
+    /// Adds a lane that was known, or (without a name) a free place. Whether there is room for it.
+    pub(crate) fn restore(&mut self, prefix: &[u8]) -> bool {
+        let Ok(slot) = u32::try_from(self.lanes.len()) else { return false };
+        let (Ok(key), Ok(key_len)) = (u32::try_from(self.keys.len()), u8::try_from(prefix.len()))
+        else {
+            return false;
+        };
+        self.keys.extend_from_slice(prefix);
+        self.lanes.push(Lane { key, key_len, ledger: None });
+        self.names.push(());
+        if prefix.is_empty() {
+            self.free.push(slot);
+        }
+        true
+    }
+
+    /// All lanes were added: they can be found.
+    pub(crate) fn finish_loading(&mut self) {
+        let (keys, lanes, hasher) = (&self.keys, &self.lanes, &self.hasher);
+        let of = |lane: usize| hash(hasher, key_bytes(keys, &lanes[lane]));
+        self.table.clear();
+        self.table.reserve(lanes.len(), |&lane| of(lane as usize));
+        for lane in (0..lanes.len()).filter(|&lane| lanes[lane].key_len > 0) {
+            let slot = u32::try_from(lane).unwrap_or(u32::MAX);
+            self.table.insert_unique(of(lane), slot, |&lane| of(lane as usize));
+        }
+        self.free.reverse();
     }
 
     /// Frees a lane's slot. What all views hold of it must have been accounted for.
@@ -150,6 +188,7 @@ impl Cell {
         }
         self.dead_keys += usize::from(self.lanes[lane].key_len);
         self.lanes[lane] = Lane::default();
+        self.names[lane] = ();
         self.free.push(slot);
         for view in &mut self.views {
             if let Some(held) = view.lanes.get_mut(lane) {
@@ -268,7 +307,7 @@ impl Cell {
 
     fn compact_keys(&mut self) {
         let mut keys = Vec::with_capacity(self.keys.len() - self.dead_keys);
-        for lane in self.lanes.iter_mut().filter(|lane| lane.key_len > 0) {
+        for lane in self.lanes.unsaved_mut().iter_mut().filter(|lane| lane.key_len > 0) {
             let start = keys.len();
             keys.extend_from_slice(key_bytes(&self.keys, lane));
             lane.key = u32::try_from(start).unwrap_or(u32::MAX);

@@ -5,12 +5,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::cell::{self, Cell};
+use crate::cell;
 use crate::context::Context;
 use crate::ledger::{LedgerError, LedgerRecord};
 use crate::retire::Retired;
 use crate::settings::{Reached, Settings, StreamSettings};
 use crate::stamp::{self, Stamp};
+use crate::state::{Cells, Saving};
 use crate::streams::Stream;
 use crate::team::{Named, News, Passed};
 use crate::verdict::{Cause, Verdict};
@@ -55,8 +56,8 @@ pub(crate) struct Slot {
 /// A record whose time of arrival is the first line's, which has not come yet.
 #[derive(Debug)]
 pub(crate) struct Early {
-    text: (String, String, String),
-    record: LedgerRecord<'static>,
+    pub(crate) text: (String, String, String),
+    pub(crate) record: LedgerRecord<'static>,
 }
 
 /// Judges any number of streams, partitions and views.
@@ -67,7 +68,7 @@ pub struct Checker {
     pub(crate) configured: BTreeMap<String, StreamSettings>,
     pub(crate) names: BTreeMap<String, u32>,
     pub(crate) streams: Vec<Stream>,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Cells,
     pub(crate) slots: Vec<Slot>,
     pub(crate) slot_of: BTreeMap<(u32, usize), u32>,
     pub(crate) now: Option<u64>,
@@ -85,6 +86,7 @@ pub struct Checker {
     pub(crate) news: Vec<News>,
     /// By slot: its names, and the time that was passed on last.
     pub(crate) told: Vec<(Option<Arc<Named>>, Option<u64>)>,
+    pub(crate) saving: Saving,
 }
 
 impl Checker {
@@ -98,7 +100,7 @@ impl Checker {
             configured: BTreeMap::new(),
             names: BTreeMap::new(),
             streams: Vec::new(),
-            cells: Vec::new(),
+            cells: Cells::default(),
             slots: Vec::new(),
             slot_of: BTreeMap::new(),
             now: None,
@@ -109,6 +111,7 @@ impl Checker {
             retired: Retired::default(),
             hand: (0, 0),
             logs: 0,
+            saving: Saving::default(),
             passed: Vec::new(),
             news: Vec::new(),
             told: Vec::new(),
@@ -227,14 +230,25 @@ impl Checker {
         Ok(())
     }
 
+    /// The process that checks was away until `at` and goes on where it was: what is missing gets its
+    /// whole grace anew.
+    pub fn resume(&mut self, at: u64) {
+        for cell in self.cells.iter_mut() {
+            for view in 0..cell.views.len() {
+                cell.go_on(view, at, &mut self.ctx);
+            }
+        }
+    }
+
     /// Live: the ledger's channel was read to its end as of `at`. Offline checking never calls
     /// it; there the channel is always read to its end.
     pub fn ledger_read(&mut self, at: u64) {
         self.flush_all();
         self.ctx.ledger_read = self.ctx.ledger_read.max(Some(at.min(MOST)));
-        for cell in &mut self.cells {
+        for cell in self.cells.unsaved_mut() {
             for view in 0..cell.views.len() {
                 if !cell.views[view].waiting.is_empty() {
+                    cell.changed = true;
                     cell.look_again(view, &mut self.ctx);
                 }
             }
@@ -262,7 +276,7 @@ impl Checker {
         }
         self.ctx.complete = true;
         for logs in [true, false] {
-            for cell in &mut self.cells {
+            for cell in self.cells.iter_mut() {
                 for view in 0..cell.views.len() {
                     if (cell.log == Some(view)) != logs || !cell.is_watched(view) {
                         continue;
@@ -317,8 +331,10 @@ impl Checker {
     /// Judges all that is due by now, however much it is.
     pub(crate) fn settle_all(&mut self) {
         self.flush_all();
-        for cell in &mut self.cells {
+        for cell in self.cells.unsaved_mut() {
             for view in 0..cell.views.len() {
+                let held = &cell.views[view];
+                cell.changed |= held.has_due(cell.grace) || held.lag.is_some();
                 while cell.run_due(view, usize::MAX, &mut self.ctx) {}
                 while cell.sweep_lag(view, usize::MAX, &mut self.ctx) {}
             }
@@ -364,7 +380,7 @@ impl Checker {
     }
 
     pub(crate) fn flush_all(&mut self) {
-        for cell in &mut self.cells {
+        for cell in self.cells.unsaved_mut() {
             cell.flush();
         }
     }
@@ -416,7 +432,7 @@ impl Checker {
 }
 
 impl Early {
-    fn new(record: &LedgerRecord<'_>) -> Self {
+    pub(crate) fn new(record: &LedgerRecord<'_>) -> Self {
         let LedgerRecord { producer, stream, lane, .. } = *record;
         let text = (producer.into(), stream.into(), lane.into());
         let record = LedgerRecord { producer: "", stream: "", lane: "", ..record.clone() };

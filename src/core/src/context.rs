@@ -1,11 +1,12 @@
 //! What all partitions of a checker share: limits, the newest findings, the newest repeats.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::hole::Hole;
 use crate::lane::NONE;
 use crate::settings::Limits;
+use crate::state::{Block, List};
 use crate::verdict::{Change, Repeat};
 
 /// A lane in a view: the cell, the view's index in it, the lane's index.
@@ -35,6 +36,8 @@ pub(crate) struct Evidence {
     pub(crate) after: Option<Near>,
     pub(crate) since: u64,
     pub(crate) judged_at: Option<u64>,
+    /// Orders them; set when it is remembered.
+    pub(crate) age: u64,
 }
 
 /// A repeat.
@@ -62,17 +65,33 @@ pub(crate) struct Recovered {
     pub(crate) at: u64,
 }
 
+/// The newest repeats.
+#[derive(Debug, Default)]
+pub(crate) struct Duplicates {
+    pub(crate) rows: VecDeque<Duplicate>,
+    pub(crate) list: List,
+}
+
+/// The newest numbers that came late after all.
+#[derive(Debug, Default)]
+pub(crate) struct RecoveredRows {
+    pub(crate) rows: VecDeque<Recovered>,
+    pub(crate) list: List,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     pub(crate) limits: Limits,
-    evidence: BTreeMap<(Place, u64), Evidence>,
-    evidence_order: VecDeque<(Place, u64)>,
-    pub(crate) duplicates: VecDeque<Duplicate>,
-    pub(crate) recovered: VecDeque<Recovered>,
+    pub(crate) evidence: BTreeMap<(Place, u64), Evidence>,
+    pub(crate) evidence_age: u64,
+    /// Where evidence was dropped for want of room since the state was saved.
+    pub(crate) evidence_dropped: BTreeSet<Block>,
+    pub(crate) duplicates: Duplicates,
+    pub(crate) recovered: RecoveredRows,
     pub(crate) changes: VecDeque<(Place, Change)>,
     pub(crate) changes_dropped: u64,
     /// Orders repeats.
-    age: u64,
+    pub(crate) age: u64,
     /// Live: the ledger's channel is read to its end as of this time.
     pub(crate) ledger_read: Option<u64>,
     /// The recording is whole.
@@ -98,20 +117,16 @@ impl Context {
     }
 
     pub(crate) fn remember(&mut self, place: Place, first: u64, evidence: Evidence) {
-        if self.evidence.insert((place, first), evidence).is_none() {
-            self.evidence_order.push_back((place, first));
-        }
-        while self.evidence.len() > self.limits.evidence {
-            match self.evidence_order.pop_front() {
-                Some(oldest) => self.evidence.remove(&oldest),
-                None => break,
-            };
-        }
-        // Keys whose evidence went with its gap stay behind in the queue until then.
-        if self.evidence_order.len() > 2 * self.limits.evidence.max(64) {
-            let evidence = &self.evidence;
-            self.evidence_order.retain(|key| evidence.contains_key(key));
-        }
+        let key = (place, first);
+        let age = match self.evidence.get(&key) {
+            Some(known) => known.age,
+            None => {
+                self.evidence_age += 1;
+                self.evidence_age
+            }
+        };
+        self.evidence.insert(key, Evidence { age, ..evidence });
+        self.forget_evidence();
     }
 
     pub(crate) fn judged(&mut self, place: Place, number: u64, since: u64, at: u64) {
@@ -162,7 +177,8 @@ impl Context {
         let known = keys.into_iter().filter_map(|key| self.evidence.remove(&(place, key)));
         let judged_at = known.filter_map(|evidence| evidence.judged_at).max();
         let after = Some(after);
-        self.remember(place, first, Evidence { last, before, after, since, judged_at });
+        let age = 0;
+        self.remember(place, first, Evidence { last, before, after, since, judged_at, age });
     }
 
     /// A cut took away what stood at or above a position: neighbours there have none any more.
@@ -218,15 +234,18 @@ impl Context {
     pub(crate) fn repeat(&mut self, mut duplicate: Duplicate) {
         self.age += 1;
         duplicate.age = self.age;
-        self.duplicates.push_back(duplicate);
-        if self.duplicates.len() > self.limits.duplicates {
-            self.duplicates.pop_front();
+        let Duplicates { rows, list } = &mut self.duplicates;
+        rows.push_back(duplicate);
+        if rows.len() > self.limits.duplicates {
+            rows.pop_front();
+            list.dropped(1);
         }
     }
 
     pub(crate) fn recover(&mut self, place: Place, hole: &Hole, seq: u64, at: u64) {
         let judged_at = self.evidence(place, seq).and_then(|(_, evidence)| evidence.judged_at);
-        if let Some(last) = self.recovered.back_mut()
+        let RecoveredRows { rows, list } = &mut self.recovered;
+        if let Some(last) = rows.back_mut()
             && last.place == place
             && last.last.wrapping_add(1) == seq
             && (last.since, last.judged_at, last.at) == (hole.opened, judged_at, at)
@@ -235,9 +254,10 @@ impl Context {
             return;
         }
         let since = hole.opened;
-        self.recovered.push_back(Recovered { place, first: seq, last: seq, since, judged_at, at });
-        if self.recovered.len() > self.limits.evidence {
-            self.recovered.pop_front();
+        rows.push_back(Recovered { place, first: seq, last: seq, since, judged_at, at });
+        if rows.len() > self.limits.evidence {
+            rows.pop_front();
+            list.dropped(1);
         }
     }
 
@@ -263,8 +283,15 @@ impl Context {
     /// Forgets everything of lanes whose slots are about to be used again.
     pub(crate) fn forget(&mut self, dead: impl Fn(u32, u32) -> bool) {
         self.evidence.retain(|key, _| !dead(key.0.cell, key.0.lane));
-        self.duplicates.retain(|row| !dead(row.place.cell, row.place.lane));
-        self.recovered.retain(|row| !dead(row.place.cell, row.place.lane));
+        let gone = |place: Place| dead(place.cell, place.lane);
+        if self.duplicates.rows.iter().any(|row| gone(row.place)) {
+            self.duplicates.list.changed(0);
+            self.duplicates.rows.retain(|row| !gone(row.place));
+        }
+        if self.recovered.rows.iter().any(|row| gone(row.place)) {
+            self.recovered.list.changed(0);
+            self.recovered.rows.retain(|row| !gone(row.place));
+        }
         self.changes.retain(|row| !dead(row.0.cell, row.0.lane));
     }
 }

@@ -55,9 +55,10 @@ impl Cell {
         let held = &mut self.views[view];
         held.positions.cut(position);
         held.end_position = held.end_position.map(|end| end.min(position));
-        for state in &mut held.lanes {
-            if state.last_position != NONE && state.last_position >= position {
-                state.last_position = NONE;
+        for lane in 0..held.lanes.len() {
+            let last = held.lanes[lane].last_position;
+            if last != NONE && last >= position {
+                held.lanes[lane].last_position = NONE;
             }
         }
         if !held.is_log {

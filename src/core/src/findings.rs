@@ -1,18 +1,41 @@
 //! Rows of findings: gaps and repeats (contracts §6).
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::cell::Cell;
 use crate::checker::Checker;
 use crate::context::{Near, Place};
 use crate::lane::LaneRef;
 use crate::report::{DuplicateRow, Filter, GapRow, Neighbour};
-use crate::rows::some;
+use crate::rows::{Named, some};
 use crate::verdict::State;
+
+/// Numbers of a lane that are one row.
+struct Finding {
+    place: Place,
+    first: u64,
+    last: u64,
+    opened: u64,
+    of: FindingOf,
+}
+
+enum FindingOf {
+    /// Judged because the recording was said to be whole, or not.
+    Unseen {
+        state: State,
+        at_end: bool,
+    },
+    Recovered {
+        judged_at: Option<u64>,
+        at: u64,
+    },
+}
 
 impl Checker {
     /// Findings whose state (`None`: recovered) is wanted, newest first, below the age `before`.
-    /// At most `limit`, but rows of one age are not torn apart.
+    /// At most `limit`, but rows of one age are not torn apart. No more than these are held.
     pub fn gaps(
         &mut self,
         filter: &Filter,
@@ -21,30 +44,34 @@ impl Checker {
         limit: usize,
     ) -> Vec<GapRow> {
         self.settle_all();
+        let takes = |age: u64| before.is_none_or(|before| age < before);
+        let mut page = 0;
+        if limit < usize::MAX {
+            // The age of the last row there is room for.
+            let (most, mut newest) = (limit.max(1), BinaryHeap::new());
+            self.each_finding(filter, wanted, &mut |finding, named| {
+                let age = finding.age(named);
+                if takes(age) && newest.len() < most {
+                    newest.push(Reverse(age));
+                } else if takes(age)
+                    && let Some(mut oldest) = newest.peek_mut()
+                    && age > oldest.0
+                {
+                    *oldest = Reverse(age);
+                }
+            });
+            if newest.len() == most {
+                page = newest.peek().map_or(0, |oldest| oldest.0);
+            }
+        }
         let mut rows = Vec::new();
-        for cell in &self.cells {
-            let stream = &self.streams[cell.stream as usize];
-            if !filter.takes_partition(&cell.label) {
-                continue;
+        self.each_finding(filter, wanted, &mut |finding, named| {
+            let age = finding.age(named);
+            if age >= page && takes(age) {
+                rows.push(self.gap_row(finding, named));
             }
-            for (view, held) in cell.views.iter().enumerate() {
-                if !filter.takes(&held.name, &stream.name) {
-                    continue;
-                }
-                for lane in 0..held.lanes.len() {
-                    if held.lanes[lane].present() && filter.takes_producer(cell.identity(lane).0) {
-                        self.lane_gaps(cell, view, lane, wanted, &mut rows);
-                    }
-                }
-            }
-        }
-        if wanted(None) {
-            rows.extend(self.recovered_rows(filter));
-        }
-        rows.retain(|row| before.is_none_or(|before| row.age < before));
-        rows.sort_by_key(|row| core::cmp::Reverse((row.age, row.id, row.first)));
-        let page = rows.get(limit.saturating_sub(1)).map_or(0, |row| row.age);
-        rows.retain(|row| row.age >= page);
+        });
+        rows.sort_by_key(|row: &GapRow| Reverse((row.age, row.id, row.first)));
         rows
     }
 
@@ -55,7 +82,7 @@ impl Checker {
         before: Option<u64>,
         limit: usize,
     ) -> Vec<DuplicateRow> {
-        let newest_first = self.ctx.duplicates.iter().rev();
+        let newest_first = self.ctx.duplicates.rows.iter().rev();
         newest_first
             .filter(|row| before.is_none_or(|before| row.age < before))
             .filter_map(|row| {
@@ -91,79 +118,83 @@ impl Checker {
             .collect()
     }
 
-    fn lane_gaps(
+    /// Visits all that is a row.
+    fn each_finding(
+        &self,
+        filter: &Filter,
+        wanted: &dyn Fn(Option<State>) -> bool,
+        visit: &mut dyn FnMut(&Finding, &Named<'_>),
+    ) {
+        for cell in self.cells.iter().filter(|cell| filter.takes_partition(&cell.label)) {
+            let stream = &self.streams[cell.stream as usize];
+            for (view, held) in cell.views.iter().enumerate() {
+                if !filter.takes(&held.name, &stream.name) {
+                    continue;
+                }
+                for lane in 0..held.lanes.len() {
+                    if held.lanes[lane].present() && filter.takes_producer(cell.identity(lane).0) {
+                        self.each_gap(cell, view, lane, wanted, visit);
+                    }
+                }
+            }
+        }
+        for recovered in self.ctx.recovered.rows.iter().filter(|_| wanted(None)) {
+            let named = self.named(recovered.place);
+            if filter.takes(named.view, named.stream)
+                && filter.takes_partition(named.partition)
+                && filter.takes_producer(named.producer)
+            {
+                let (judged_at, at) = (recovered.judged_at, recovered.at);
+                let finding = Finding {
+                    place: recovered.place,
+                    first: recovered.first,
+                    last: recovered.last,
+                    opened: recovered.since,
+                    of: FindingOf::Recovered { judged_at, at },
+                };
+                visit(&finding, &named);
+            }
+        }
+    }
+
+    /// Visits a lane's gaps: neighbours in one state are one.
+    fn each_gap(
         &self,
         cell: &Cell,
         view: usize,
         lane: usize,
         wanted: &dyn Fn(Option<State>) -> bool,
-        rows: &mut Vec<GapRow>,
+        visit: &mut dyn FnMut(&Finding, &Named<'_>),
     ) {
         let held = &cell.views[view].lanes[lane];
-        let mut runs: Vec<(State, u64, u64, u64, bool)> = Vec::new();
-        if held.floored()
-            && held.first > 0
-            && let Some(reason) = held.base_reason()
-        {
-            runs.push((State::Unknown(reason), 0, held.first - 1, held.first_at, false));
-        }
-        for hole in held.extra.iter().flat_map(|extra| extra.gaps.iter()) {
-            match runs.last_mut() {
-                Some((state, _, last, _, at_end))
-                    if *state == hole.state && *last + 1 == hole.first =>
-                {
-                    *last = hole.last;
-                    *at_end |= hole.fact.at_end();
-                }
-                _ => {
-                    runs.push((hole.state, hole.first, hole.last, hole.opened, hole.fact.at_end()));
-                }
-            }
-        }
         let place = cell.place(view, lane);
-        for (state, first, last, opened, at_end) in runs {
-            if state == State::LostInLog || !wanted(Some(state)) {
-                continue;
+        let named = self.named(place);
+        let below = held.base_reason().filter(|_| held.floored() && held.first > 0);
+        let below =
+            below.map(|reason| (State::Unknown(reason), 0, held.first - 1, held.first_at, false));
+        let holes = held.extra.iter().flat_map(|extra| extra.gaps.iter());
+        let holes =
+            holes.map(|hole| (hole.state, hole.first, hole.last, hole.opened, hole.fact.at_end()));
+        let mut pieces = below.into_iter().chain(holes).peekable();
+        while let Some((state, first, mut last, opened, mut at_end)) = pieces.next() {
+            while let Some(next) = pieces.next_if(|next| next.0 == state && next.1 == last + 1) {
+                last = next.2;
+                at_end |= next.4;
             }
-            let lost = matches!(state, State::Lost(_));
-            let mut row = self.gap_row(place, first, last, opened);
-            row.state = Some(state);
-            row.judged_at = row.judged_at.filter(|_| lost);
-            row.at_end = at_end && lost;
-            let ledger = cell.lanes[lane].ledger.as_deref();
-            row.says = ledger.and_then(|ledger| Some((ledger.says(first).0?, ledger.newest_at())));
-            if lost && cell.log == Some(view) {
-                row.seen_in = cell.seen_in(view, lane, first, last);
+            if state != State::LostInLog && wanted(Some(state)) {
+                let of = FindingOf::Unseen { state, at_end };
+                visit(&Finding { place, first, last, opened, of }, &named);
             }
-            rows.push(row);
         }
     }
 
-    fn recovered_rows(&self, filter: &Filter) -> Vec<GapRow> {
-        let rows = self.ctx.recovered.iter().map(|recovered| {
-            let mut row =
-                self.gap_row(recovered.place, recovered.first, recovered.last, recovered.since);
-            row.judged_at = recovered.judged_at;
-            row.recovered_at = Some(recovered.at);
-            row
-        });
-        rows.filter(|row| {
-            filter.takes(&row.view, &row.stream)
-                && filter.takes_partition(&row.partition)
-                && filter.takes_producer(&row.producer)
-        })
-        .collect()
-    }
-
-    fn gap_row(&self, place: Place, first: u64, last: u64, opened: u64) -> GapRow {
-        let named = self.named(place);
+    fn gap_row(&self, finding: &Finding, named: &Named<'_>) -> GapRow {
+        let &Finding { place, first, last, opened, ref of } = finding;
         let evidence = self.ctx.evidence(place, first).map(|(_, evidence)| *evidence);
         let upper = self.ctx.evidence(place, last).map(|(_, evidence)| *evidence);
-        let since = opened;
-        let id = named.digest(first);
-        GapRow {
-            id,
-            age: since.saturating_mul(1 << 20) | id & 0xf_ffff,
+        let mut row = GapRow {
+            id: named.digest(first),
+            age: finding.age(named),
             view: named.view.into(),
             stream: named.stream.into(),
             partition: named.partition.into(),
@@ -177,11 +208,32 @@ impl Checker {
             after: upper.and_then(|evidence| self.neighbour(evidence.after?)),
             says: None,
             seen_in: Vec::new(),
-            since,
-            judged_at: evidence.and_then(|evidence| evidence.judged_at),
+            since: opened,
+            judged_at: None,
             recovered_at: None,
             at_end: false,
+        };
+        match *of {
+            FindingOf::Recovered { judged_at, at } => {
+                (row.judged_at, row.recovered_at) = (judged_at, Some(at));
+            }
+            FindingOf::Unseen { state, at_end } => {
+                let cell = &self.cells[place.cell as usize];
+                let (view, lane) = (usize::from(place.view), place.lane as usize);
+                row.state = Some(state);
+                let ledger = cell.lanes[lane].ledger.as_deref();
+                row.says =
+                    ledger.and_then(|ledger| Some((ledger.says(first).0?, ledger.newest_at())));
+                if matches!(state, State::Lost(_)) {
+                    row.judged_at = evidence.and_then(|evidence| evidence.judged_at);
+                    row.at_end = at_end;
+                    if cell.log == Some(view) {
+                        row.seen_in = cell.seen_in(view, lane, first, last);
+                    }
+                }
+            }
         }
+        row
     }
 
     fn neighbour(&self, near: Near) -> Option<Neighbour> {
@@ -192,5 +244,12 @@ impl Checker {
             at: near.at,
             time: some(near.time),
         })
+    }
+}
+
+impl Finding {
+    /// Orders rows: a younger one has a greater one.
+    fn age(&self, named: &Named<'_>) -> u64 {
+        self.opened.saturating_mul(1 << 20) | named.digest(self.first) & 0xf_ffff
     }
 }

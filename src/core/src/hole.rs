@@ -11,6 +11,12 @@ impl Fact {
     const AT_END: u8 = 2;
     const PAST: u8 = 4;
 
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+    pub(crate) fn of_bits(bits: u8) -> Self {
+        Self(bits)
+    }
     /// Time and progress have passed: absent for good, as far as this view can tell.
     pub(crate) fn judged(self) -> bool {
         self.0 & Self::JUDGED != 0

@@ -7,7 +7,7 @@ use crate::context::{Context, Evidence, Near};
 use crate::hole::Hole;
 use crate::lane::NONE;
 use crate::mutants::{Mutant, broken};
-use crate::verdict::State;
+use crate::verdict::{Reason, State};
 use crate::view::Span;
 
 /// Whether a missing number can be judged now.
@@ -186,12 +186,30 @@ impl Cell {
             self.remember_tail(view, lane, hole.opened, ctx);
         }
         let complete = ctx.complete;
+        let unknowable = !tail && self.is_unknowable(view, lane, hole, ctx);
         self.edit(view, lane, range, ctx, |hole| {
-            hole.fact = hole.fact.with_judged(true, complete);
+            hole.fact = if unknowable {
+                hole.fact.with_unknown(Some(Reason::Evicted))
+            } else {
+                hole.fact.with_judged(true, complete)
+            };
         });
         if tail {
             self.explain_tail(view, lane, ctx);
         }
+    }
+
+    /// Whether positions were named that may explain this gap, and its neighbours were forgotten, so
+    /// that nobody can tell. What a cut took away has no neighbours to forget.
+    fn is_unknowable(&self, view: usize, lane: usize, hole: &Hole, ctx: &Context) -> bool {
+        let held = &self.views[view];
+        let state = &held.lanes[lane];
+        held.positions.names_any()
+            && !self.span
+            && hole.first >= state.first
+            && ctx.evidence(self.place(view, lane), hole.first).is_none()
+            && state.extra.as_ref().is_none_or(|extra| extra.gone == 0)
+            && held.positions.names(self.unrefused(lane, hole.first, hole.last))
     }
 
     /// Keeps what is known beside the numbers at a lane's end, all of them together.
@@ -201,7 +219,7 @@ impl Cell {
         let (first, last) = (state.next, state.extent().max(state.next + 1) - 1);
         let known = ctx.evidence(place, first).map(|(_, evidence)| *evidence);
         let before = state.near(self.index);
-        let fresh = Evidence { last, before, after: None, since, judged_at: None };
+        let fresh = Evidence { last, before, after: None, since, judged_at: None, age: 0 };
         ctx.remember(place, first, Evidence { last, ..known.unwrap_or(fresh) });
     }
 
@@ -247,6 +265,10 @@ impl Cell {
             return;
         };
         let held = &self.views[view];
+        // Below a base line nothing is expected, so that there is no gap.
+        if first < held.lanes[lane].first {
+            return;
+        }
         let position = |near: Option<Near>| near.map(|near| near.position).filter(|&p| p != NONE);
         if after.is_none() && first >= held.lanes[lane].next {
             return self.explain_tail(view, lane, ctx);

@@ -8,6 +8,7 @@ use crate::context::Near;
 use crate::gaps::Gaps;
 use crate::ledger::{LedgerRecord, Range};
 use crate::mutants::{Mutant, broken};
+use crate::note::Reading;
 use crate::ranges::RangeSet;
 use crate::report::{Base, Says};
 use crate::verdict::Reason;
@@ -23,6 +24,12 @@ impl LaneRef {
 
     pub(crate) fn new(lane: u32, span: bool) -> Self {
         Self(if span { lane | Self::SPAN } else { lane })
+    }
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+    pub(crate) fn of_bits(bits: u32) -> Self {
+        Self(bits)
     }
     /// A lane `*` that another checker judges, by a hash of its name. That two are one hash means
     /// only that a record which replaces the other's at its position is not noticed.
@@ -52,7 +59,7 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 pub(crate) struct LaneLedger {
     /// (`rev`, `next`, `at`) of the newest record.
-    newest: (u64, u64, Option<u64>),
+    pub(crate) newest: (u64, u64, Option<u64>),
     /// The greatest `next` of all: every number below it was taken.
     pub(crate) taken: u64,
     pub(crate) closed: bool,
@@ -188,7 +195,7 @@ pub(crate) struct Extra {
     /// Resent numbers in a row, each above the last, with `next` moving between them.
     pub(crate) clash_run: u32,
     pub(crate) clash: bool,
-    clash_last: (u64, u64),
+    pub(crate) clash_last: (u64, u64),
     /// Seen once, and cut away.
     pub(crate) gone: u64,
     /// Lane `*`: one above the highest number that each partition has shown.
@@ -234,7 +241,7 @@ pub(crate) struct LaneView {
     /// Pauses of the view that this lane has gone through.
     pub(crate) breaks: u32,
     pub(crate) base: Base,
-    flags: u8,
+    pub(crate) flags: u8,
 }
 
 impl Default for LaneView {
@@ -308,11 +315,22 @@ impl LaneView {
     /// Takes the next number.
     #[inline(always)]
     pub(crate) fn advance(&mut self, position: u64, at: u64, time: u64) {
-        self.next += 1;
+        // Numbers have 63 bits.
+        self.next = self.next.wrapping_add(1);
         self.last_position = position;
         self.last_time = time;
         self.last_at = at;
         self.high_at = at;
+    }
+
+    /// Its highest number was read here.
+    pub(crate) fn stands_highest(&mut self, read: &Reading, span: bool) {
+        self.last_position = read.position;
+        self.last_time = read.time;
+        self.high_at = read.at;
+        if span {
+            self.extra().high_cell = read.cell;
+        }
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {

@@ -5,20 +5,21 @@ use alloc::vec::Vec;
 
 use crate::lane::LaneRef;
 use crate::mutants::{Mutant, broken};
+use crate::state::List;
 
 /// Consecutive numbers of one lane at consecutive positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    position: u64,
-    seq: u64,
-    lane: LaneRef,
-    count: u32,
+pub(crate) struct Run {
+    pub(crate) position: u64,
+    pub(crate) seq: u64,
+    pub(crate) lane: LaneRef,
+    pub(crate) count: u32,
     /// The number had been seen before: this is a further copy.
-    copy: bool,
+    pub(crate) copy: bool,
 }
 
 impl Run {
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.position + u64::from(self.count)
     }
 }
@@ -38,11 +39,12 @@ pub(crate) struct CutAway {
 /// The newest stored positions of one partition's log, oldest dropped first.
 #[derive(Debug, Default)]
 pub(crate) struct CutMemory {
-    runs: VecDeque<Run>,
+    pub(crate) runs: VecDeque<Run>,
     /// Everything read at or above this position is remembered.
-    floor: u64,
+    pub(crate) floor: u64,
     /// The number of runs at which room is looked at again.
     checked: usize,
+    pub(crate) list: List,
 }
 
 impl CutMemory {
@@ -86,6 +88,12 @@ impl CutMemory {
         self.floor
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.list.changed(0);
+        self.runs.clear();
+        (self.floor, self.checked) = (0, 0);
+    }
+
     /// The lowest remembered position of this number.
     pub(crate) fn find(&self, lane: LaneRef, seq: u64) -> Option<u64> {
         self.runs
@@ -117,6 +125,7 @@ impl CutMemory {
         } else {
             self.checked = most + slack;
             let above = self.runs.len().saturating_sub(most);
+            self.list.dropped(above);
             if let Some(run) = self.runs.drain(..above).next_back() {
                 self.floor = self.floor.max(run.end());
             }
@@ -126,6 +135,9 @@ impl CutMemory {
     /// Forgets lanes that are gone, and with them that all up to their last position is known.
     pub(crate) fn forget(&mut self, dead: impl Fn(LaneRef) -> bool) {
         let mut floor = self.floor;
+        if let Some(first) = self.runs.iter().position(|run| dead(run.lane)) {
+            self.list.changed(first);
+        }
         self.runs.retain(|run| {
             let gone = dead(run.lane);
             if gone {
@@ -160,6 +172,7 @@ impl CutMemory {
                 break;
             }
         }
+        self.list.changed(self.runs.len().saturating_sub(1));
         removed.reverse();
         let mut away = CutAway::default();
         for run in removed.iter().filter(|run| !run.copy) {
@@ -219,6 +232,7 @@ impl CutMemory {
         if !self.runs.iter().any(overlaps) {
             return;
         }
+        self.list.changed(0);
         for run in core::mem::take(&mut self.runs) {
             if !overlaps(&run) {
                 self.runs.push_back(run);
@@ -245,78 +259,7 @@ impl CutMemory {
         if self.runs.get(index).is_some_and(|run| run.position <= position) {
             return;
         }
+        self.list.changed(index);
         self.runs.insert(index, Run { position, seq, lane, count: 1, copy });
-    }
-}
-
-/// When the log's view read which position: positions ascend, and so do times.
-#[derive(Debug, Default)]
-pub(crate) struct ReadTimes {
-    /// First position read at a time, and that time.
-    steps: Vec<(u64, u64)>,
-    /// Steps below this index were thinned out: their positions' times lie between two steps.
-    thinned: usize,
-}
-
-impl ReadTimes {
-    /// Bytes that one step takes.
-    pub(crate) const STEP_BYTES: usize = size_of::<(u64, u64)>();
-
-    #[inline]
-    pub(crate) fn note(&mut self, position: u64, at: u64) {
-        match self.steps.last() {
-            Some(&(first, _)) if first > position => self.note_back(position, at),
-            Some(&(first, time)) if time >= at || first == position => {}
-            _ => self.steps.push((position, at)),
-        }
-    }
-
-    /// Reading went back to a position below the newest step.
-    fn note_back(&mut self, position: u64, at: u64) {
-        let index = self.steps.partition_point(|step| step.0 <= position);
-        let held = index.checked_sub(1).map(|before| self.steps[before]);
-        if index < self.thinned || held.is_some_and(|(first, time)| first == position || time == at)
-        {
-            return;
-        }
-        if self.steps[index].0 != position + 1
-            && let Some((_, time)) = held
-        {
-            self.steps.insert(index, (position + 1, time));
-        }
-        self.steps.insert(index, (position, at));
-    }
-
-    /// The earliest and the latest time at which this position may have been read; equal unless it
-    /// is long ago.
-    pub(crate) fn of(&self, position: u64) -> Option<(u64, u64)> {
-        let index = self.steps.partition_point(|step| step.0 <= position).checked_sub(1)?;
-        let earliest = self.steps[index].1;
-        let latest = if index < self.thinned { self.steps[index + 1].1 } else { earliest };
-        Some((earliest, latest))
-    }
-
-    /// Thins out the older times where there are more steps than this.
-    pub(crate) fn bound(&mut self, most: usize) {
-        if self.steps.len() > most.max(4) {
-            self.thin();
-        }
-    }
-
-    pub(crate) fn truncate(&mut self, position: u64) {
-        let keep = self.steps.partition_point(|step| step.0 < position);
-        self.steps.truncate(keep);
-        self.thinned = self.thinned.min(keep.saturating_sub(1));
-    }
-
-    /// Drops every second step of the older half.
-    fn thin(&mut self) {
-        let half = self.steps.len() / 2;
-        let mut index = 0;
-        self.steps.retain(|_| {
-            index += 1;
-            index > half || index % 2 == 1
-        });
-        self.thinned = half.div_ceil(2);
     }
 }

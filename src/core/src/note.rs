@@ -68,7 +68,7 @@ impl Cell {
         }
         let repeated = matches!(verdict, Verdict::Repeated(_) | Verdict::Reread);
         if Some(view) == self.log && !repeated {
-            self.seen_in_log(lane, read.seq, ctx);
+            self.seen_in_log(lane, read.seq, read.clock, ctx);
         }
         verdict
     }
@@ -96,12 +96,7 @@ impl Cell {
         let awaiting = state.awaiting();
         state.set_awaiting(false);
         state.next = read.seq + 1;
-        state.last_position = read.position;
-        state.last_time = read.time;
-        state.high_at = read.at;
-        if self.span {
-            state.extra().high_cell = read.cell;
-        }
+        state.stands_highest(read, self.span);
         self.views[view].totals.seen += 1;
         if awaiting && extent > read.seq + 1 {
             // Above the first number after a pause all is expected again.
@@ -163,6 +158,11 @@ impl Cell {
         };
         self.leave(view, lane, &hole, ctx);
         self.views[view].totals.seen += 1;
+        let state = &mut self.views[view].lanes[lane];
+        if state.next == read.seq + 1 {
+            // The highest number had been cut away; it stands here now.
+            state.stands_highest(read, self.span);
+        }
         let in_time = read.clock <= hole.opened.saturating_add(self.grace);
         let verdict = match hole.state {
             State::Lost(_) => {

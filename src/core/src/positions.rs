@@ -1,19 +1,20 @@
 //! The positions of a partition that a view has read, and why others hold nothing.
 
-use crate::memory::{CutMemory, ReadTimes};
+use crate::memory::CutMemory;
 use crate::mutants::{Mutant, broken};
-use crate::ranges::RangeSet;
+use crate::ranges::KeptRanges;
+use crate::read_times::ReadTimes;
 use crate::verdict::Cause;
 
 /// The positions that a view has read in a partition.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     /// Positions of records that were read.
-    pub(crate) observed: RangeSet,
+    pub(crate) observed: KeptRanges,
     /// Read, passed over in one forward run, or below an end.
-    pub(crate) covered: RangeSet,
+    pub(crate) covered: KeptRanges,
     /// Positions that hold nothing, by cause.
-    named: [RangeSet; 4],
+    pub(crate) named: [KeptRanges; 4],
     /// Where the forward run goes on.
     pub(crate) run: Option<u64>,
     /// Where the watch began.
@@ -56,6 +57,19 @@ impl Positions {
     #[inline]
     pub(crate) fn names_any(&self) -> bool {
         self.named.iter().any(|set| !set.is_empty())
+    }
+
+    /// Whether so many positions have one cause, wherever they are.
+    pub(crate) fn names(&self, missing: u64) -> bool {
+        self.named.iter().any(|set| {
+            let mut left = missing;
+            !set.is_empty()
+                && (left == 0
+                    || set.iter().rev().any(|(first, last)| {
+                        left = left.saturating_sub(last - first + 1);
+                        left == 0
+                    }))
+        })
     }
 
     /// The cause that explains `missing` numbers between two positions, both exclusive.
@@ -115,7 +129,13 @@ impl Positions {
 
     /// The topic was made anew.
     pub(crate) fn anew(&mut self) {
-        *self = Self::default();
+        let Self { observed, covered, named, run, begin, memory, times } = self;
+        for set in named.iter_mut().chain([observed, covered]) {
+            set.clear();
+        }
+        (*run, *begin) = (None, None);
+        memory.clear();
+        times.clear();
     }
 
     /// Tells so many ranges apart, the highest ones; transaction markers leave one a transaction.

@@ -1,8 +1,10 @@
 //! A set of numbers as sorted, disjoint, inclusive ranges that never touch.
 
 use alloc::vec::Vec;
+use core::ops::{Deref, Range as Span};
 
 use crate::ledger::Range;
+use crate::state::{self, Damaged, List, Segment, Take};
 
 /// Appending at the end, which is what in-order reading does, is one comparison; a change in the
 /// middle costs O(log n) to find and a move of what lies behind.
@@ -112,7 +114,7 @@ impl RangeSet {
             .map(move |r| (r.0.max(first), r.1.min(last)))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Range> + '_ {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Range> + ExactSizeIterator + '_ {
         self.ranges.iter().copied()
     }
 
@@ -155,6 +157,88 @@ impl RangeSet {
                 && self.ranges.iter().all(|r| r.0 <= r.1),
             "ranges out of order"
         );
+    }
+}
+
+/// A set that may be long, and of which what changed is saved.
+#[derive(Debug, Default)]
+pub(crate) struct KeptRanges {
+    set: RangeSet,
+    list: List,
+}
+
+impl Deref for KeptRanges {
+    type Target = RangeSet;
+    #[inline]
+    fn deref(&self) -> &RangeSet {
+        &self.set
+    }
+}
+
+impl KeptRanges {
+    /// Adds one number.
+    #[inline]
+    pub(crate) fn push(&mut self, number: u64) {
+        // At the end, where most are, only the last range grows.
+        if self.set.max().is_some_and(|highest| number <= highest) {
+            self.changes(number);
+        }
+        self.set.push(number);
+    }
+
+    /// Adds `first` … `last`.
+    pub(crate) fn insert(&mut self, first: u64, last: u64) {
+        self.changes(first);
+        self.set.insert(first, last);
+    }
+
+    /// Forgets all at or above `first`.
+    pub(crate) fn truncate(&mut self, first: u64) {
+        self.changes(first);
+        self.set.truncate(first);
+    }
+
+    #[inline]
+    pub(crate) fn coalesce(&mut self, limit: usize) {
+        if self.set.len() > limit {
+            self.list.changed(0);
+            self.set.coalesce(limit);
+        }
+    }
+
+    pub(crate) fn forget_lowest(&mut self, limit: usize) {
+        if self.set.len() > limit {
+            self.list.changed(0);
+            self.set.forget_lowest(limit);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// What lies at or above a number is about to change.
+    fn changes(&mut self, number: u64) {
+        let below = number.saturating_sub(1);
+        self.list.changed(self.set.ranges.partition_point(|range| range.1 < below));
+    }
+}
+
+impl Segment for KeptRanges {
+    fn held(&self) -> usize {
+        self.set.len()
+    }
+
+    fn write(&self, items: Span<usize>, out: &mut Vec<u8>) {
+        state::write_ranges(self.set.ranges[items].iter().copied(), out);
+    }
+
+    fn read(&mut self, take: &mut Take<'_>, _: usize, _: usize) -> Result<(), Damaged> {
+        state::read_ranges(take, &mut self.set)
+    }
+
+    fn list(&mut self) -> &mut List {
+        &mut self.list
     }
 }
 

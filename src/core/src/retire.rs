@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::cell::Cell;
 use crate::context::Context;
 use crate::lane::{LaneRef, NONE};
+use crate::state::List;
 use crate::totals::Totals;
 use crate::verdict::{Reason, State};
 
@@ -13,10 +14,11 @@ use crate::verdict::{Reason, State};
 #[derive(Debug, Default)]
 pub(crate) struct Retired {
     /// By cell and digest of the prefix: one above the highest number known of it, and its turn.
-    next: BTreeMap<(u32, u64), (u64, u64)>,
+    pub(crate) next: BTreeMap<(u32, u64), (u64, u64)>,
     /// Oldest first, with their turns. One that came back stands here until it is passed over.
-    order: VecDeque<((u32, u64), u64)>,
-    turn: u64,
+    pub(crate) order: VecDeque<((u32, u64), u64)>,
+    pub(crate) turn: u64,
+    pub(crate) list: List,
 }
 
 impl Retired {
@@ -25,7 +27,8 @@ impl Retired {
         self.next.insert((cell, digest), (next, self.turn));
         self.order.push_back(((cell, digest), self.turn));
         if self.order.len() > 2 * self.next.len() + 16 {
-            let Self { next, order, .. } = self;
+            let Self { next, order, list, .. } = self;
+            list.changed(0);
             order.retain(|(lane, turn)| next.get(lane).is_some_and(|known| known.1 == *turn));
         }
         if self.next.len() <= most {
@@ -33,6 +36,7 @@ impl Retired {
         }
         loop {
             let (lane, turn) = self.order.pop_front()?;
+            self.list.dropped(1);
             if self.next.get(&lane).is_some_and(|known| known.1 == turn) {
                 self.next.remove(&lane);
                 return Some(lane);
@@ -42,7 +46,10 @@ impl Retired {
 
     /// Whether this lane was retired, and its number then. It is not any more.
     pub(crate) fn revive(&mut self, cell: u32, digest: u64) -> Option<u64> {
-        self.next.remove(&(cell, digest)).map(|(next, _)| next)
+        let (next, turn) = self.next.remove(&(cell, digest))?;
+        let index = self.order.partition_point(|entry| entry.1 < turn);
+        self.list.changed(index);
+        Some(next)
     }
 }
 

@@ -48,7 +48,7 @@ impl Checker {
     pub(crate) fn evict(&mut self) {
         self.flush_all();
         let mut held = alloc::vec![0; self.streams.len()];
-        for cell in &self.cells {
+        for cell in self.cells.iter() {
             held[cell.stream as usize] += cell.live_lanes();
         }
         let share = self.lanes.div_ceil(held.iter().filter(|&&lanes| lanes > 0).count().max(1));

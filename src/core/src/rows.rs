@@ -82,7 +82,7 @@ impl Checker {
     #[must_use]
     pub fn producers(&self, filter: &Filter) -> BTreeSet<u64> {
         let mut names = BTreeSet::new();
-        for cell in &self.cells {
+        for cell in self.cells.iter() {
             let stream = &self.streams[cell.stream as usize].name;
             for (view, held) in cell.views.iter().enumerate() {
                 if filter.takes(&held.name, stream) && filter.takes_partition(&cell.label) {

@@ -36,7 +36,8 @@ pub struct Limits {
     /// the lanes that hold the most are evicted.
     pub ranges: usize,
     /// Findings whose neighbours are kept, about 200 bytes each; the ranges of all others stay
-    /// exact.
+    /// exact. Where positions were named that may explain one of those, it is unknown (evicted).
+    /// Above it the lanes and partitions that hold more than an equal share forget their oldest.
     pub evidence: usize,
     /// Repeats that are kept as rows, about 100 bytes each; all are counted.
     pub duplicates: usize,

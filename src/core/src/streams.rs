@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use crate::cell::Cell;
 use crate::checker::{Checker, PartitionId, Slot};
 use crate::lane::LaneRef;
-use crate::memory::{CutMemory, ReadTimes};
+use crate::memory::CutMemory;
+use crate::read_times::ReadTimes;
 use crate::settings::StreamSettings;
 use crate::stamp;
 use crate::watch::Watching;
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     pub(crate) elsewhere: bool,
     /// Its lanes `*` miss a number, as was told last.
     pub(crate) misses: bool,
+    /// Names came since it was saved.
+    pub(crate) changed: bool,
 }
 
 impl Stream {
@@ -110,6 +113,7 @@ impl Checker {
             parts: 0,
             elsewhere: !self.settings.share.owns(name, stamp::SPAN),
             misses: false,
+            changed: true,
         };
         stream.configure(&settings);
         self.streams.push(stream);
@@ -130,6 +134,7 @@ impl Checker {
         let seed = self.settings.hash_seed;
         let mut cell = Cell::new(index, of, label, owner.parts, &owner.settings, seed);
         owner.parts += 1;
+        owner.changed = true;
         for view in &owner.views {
             cell.add_view(view);
         }
@@ -148,7 +153,7 @@ impl Checker {
                 for view in 0..self.streams[stream].views.len() {
                     self.watch_part(sibling, view);
                     let [span, part] = [index, sibling].map(|cell| cell as usize);
-                    if let Ok([span, part]) = self.cells.get_disjoint_mut([span, part]) {
+                    if let Some([span, part]) = self.cells.pair(span, part) {
                         span.catch_up_with(view, &part.views[view]);
                     }
                 }
@@ -163,6 +168,7 @@ impl Checker {
             return view;
         }
         owner.views.push(name.into());
+        owner.changed = true;
         let view = owner.views.len() - 1;
         for &cell in owner.cells.values() {
             let cell = &mut self.cells[cell as usize];

@@ -118,8 +118,12 @@ impl Checker {
             return news;
         }
         for stream in &mut self.streams {
-            let Some(span) = stream.span else { continue };
-            let misses = self.cells[span as usize].views.iter().any(|view| view.totals.missing > 0);
+            if stream.elsewhere {
+                continue;
+            }
+            let span = stream.span.map(|span| &self.cells[span as usize]);
+            let misses =
+                span.is_some_and(|span| span.views.iter().any(|view| view.totals.missing > 0));
             if stream.misses != misses {
                 stream.misses = misses;
                 news.push(News { stream: stream.name.clone(), of: NewsOf::Misses(misses) });

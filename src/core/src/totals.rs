@@ -2,6 +2,7 @@
 
 use core::ops::AddAssign;
 
+use crate::state::Damaged;
 use crate::verdict::{Cause, Reason, Repeat, Stage, State};
 
 macro_rules! counts {
@@ -16,6 +17,16 @@ macro_rules! counts {
         }
         impl Sum for $name {
             fn sum(&mut self, other: &Self) { *self += other; }
+            fn each(&self, count: &mut impl FnMut(Count)) {
+                $(Sum::each(&self.$field, count);)*
+            }
+            fn each_mut(
+                &mut self,
+                count: &mut impl FnMut() -> Result<Count, Damaged>,
+            ) -> Result<(), Damaged> {
+                $(Sum::each_mut(&mut self.$field, count)?;)*
+                Ok(())
+            }
         }
     };
 }
@@ -23,17 +34,44 @@ macro_rules! counts {
 /// Numbers of a lane reach 2^63, so the sum of three lanes passes `u64`.
 pub type Count = u128;
 
-trait Sum {
+pub(crate) trait Sum {
     fn sum(&mut self, other: &Self);
+    /// Every count, in order.
+    fn each(&self, count: &mut impl FnMut(Count));
+    /// Sets every count, in order.
+    fn each_mut(
+        &mut self,
+        count: &mut impl FnMut() -> Result<Count, Damaged>,
+    ) -> Result<(), Damaged>;
 }
 impl Sum for u64 {
     fn sum(&mut self, other: &Self) {
         *self += other;
     }
+    fn each(&self, count: &mut impl FnMut(Count)) {
+        count(Count::from(*self));
+    }
+    fn each_mut(
+        &mut self,
+        count: &mut impl FnMut() -> Result<Count, Damaged>,
+    ) -> Result<(), Damaged> {
+        *self = Self::try_from(count()?).map_err(|_| Damaged::Number)?;
+        Ok(())
+    }
 }
 impl Sum for Count {
     fn sum(&mut self, other: &Self) {
         *self += other;
+    }
+    fn each(&self, count: &mut impl FnMut(Self)) {
+        count(*self);
+    }
+    fn each_mut(
+        &mut self,
+        count: &mut impl FnMut() -> Result<Self, Damaged>,
+    ) -> Result<(), Damaged> {
+        *self = count()?;
+        Ok(())
     }
 }
 

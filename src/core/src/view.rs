@@ -9,6 +9,7 @@ use crate::checker::MOST;
 use crate::lane::{LaneView, NONE};
 use crate::positions::Positions;
 use crate::report::Watched;
+use crate::state::Blocks;
 use crate::totals::Totals;
 use crate::verdict::Reason;
 
@@ -107,7 +108,7 @@ pub(crate) struct View {
     fresh: Option<(u64, Span)>,
     /// Missing numbers whose grace is over and that wait for something else.
     pub(crate) waiting: Vec<Span>,
-    pub(crate) lanes: Vec<LaneView>,
+    pub(crate) lanes: Blocks<LaneView>,
     pub(crate) totals: Totals,
     /// Entries into each state since the start; they never go down.
     pub(crate) entered: Totals,
@@ -133,9 +134,7 @@ impl View {
     }
 
     pub(crate) fn lane_mut(&mut self, lane: usize) -> &mut LaneView {
-        if self.lanes.len() <= lane {
-            self.lanes.resize_with(lane + 1, LaneView::default);
-        }
+        self.lanes.grow(lane + 1);
         &mut self.lanes[lane]
     }
 
@@ -151,10 +150,11 @@ impl View {
     pub(crate) fn read_on(&mut self, at: u64) -> bool {
         let later = at != self.ahead.clock;
         if later {
-            self.positions.times.note(self.ahead.next, at);
+            self.positions.times.note_next(self.ahead.next, at);
             self.ahead.clock = at;
         }
-        self.ahead.next += 1;
+        // Positions have 63 bits.
+        self.ahead.next = self.ahead.next.wrapping_add(1);
         later
     }
 

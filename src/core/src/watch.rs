@@ -33,7 +33,7 @@ impl Cell {
         match watch.position {
             Some(position) => self.second_watch(view, watch, position, ctx),
             None if watch.handover && !held.is_log => {
-                held.undecided = None;
+                held.undecided = held.undecided.filter(|_| held.unordered);
                 held.positions.run = None;
                 self.go_on(view, watch.at, ctx);
                 Watching::Continued(watch.at)
@@ -139,7 +139,7 @@ impl Cell {
             log.observed.contains(position).then(|| log.times.of(position)).flatten()
         });
         let held = &mut self.views[view];
-        held.undecided = None;
+        let earlier = held.undecided.take();
         let positions = &mut held.positions;
         let next = positions.highest().map(|highest| highest.saturating_add(1));
         let goes_on = next.max(positions.begin).max(held.end_position);
@@ -147,6 +147,8 @@ impl Cell {
         let unbroken =
             goes_on.is_some_and(|next| position <= next) && !broken(Mutant::EveryWatchPauses);
         if unbroken || (watch.handover && !held.is_log) {
+            // Without order a hand-over does not tell what a watch before it left out.
+            held.undecided = earlier.filter(|_| held.unordered && !unbroken);
             let from = log_time.map_or(watch.at, |(_, latest)| latest);
             self.go_on(view, from, ctx);
             return Watching::Continued(from);
@@ -170,8 +172,8 @@ impl Cell {
         held.positions.begin = Some(0);
         held.end_position = None;
         held.watched = Some(Watched { from_start: true, since: watch.at });
-        for state in &mut held.lanes {
-            state.last_position = NONE;
+        for lane in 0..held.lanes.len() {
+            held.lanes[lane].last_position = NONE;
         }
         paused
     }

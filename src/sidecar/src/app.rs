@@ -18,13 +18,15 @@ use tokio::time::timeout;
 
 use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, SourceSettings};
-use crate::engine::{Engine, EngineSettings, Stopped, Switch};
+use crate::engine::{Engine, EngineSettings, ResumeError, Stopped, Switch};
 use crate::exit::Exit;
 use crate::http::{self, Api, KafkaBrokers};
 use crate::log;
 use crate::members::{self, RingsError};
 use crate::reload::Told;
 use crate::source::{kafka, rabbitmq};
+use crate::state::{Restored, StoreError};
+use crate::webhook::{self, Webhook};
 
 /// Threads that answer HTTP: a long report on one of them does not keep `/healthz` waiting.
 const HTTP_THREADS: usize = 2;
@@ -66,6 +68,12 @@ pub enum RunError {
     /// The system refuses threads, signals or sockets.
     #[error("cannot run: {0}")]
     System(#[from] io::Error),
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StoreError),
+    /// The engine cannot go on from it.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// The engine broke.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -81,6 +89,8 @@ impl RunError {
             | Self::Socket { .. }
             | Self::Rings(_)
             | Self::System(_)
+            | Self::State(_)
+            | Self::Resume(_)
             | Self::Stopped(_)
             | Self::RabbitMq(_) => Exit::Failed,
         }
@@ -101,7 +111,10 @@ pub fn run(
     drop(log::start(&told.config().log));
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
-    runtime.block_on(serve(told))
+    let ended = runtime.block_on(serve(told));
+    // A receiver that does not answer a webhook keeps nobody.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(told: Told) -> Result<Exit, RunError> {
@@ -122,16 +135,38 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
-    let settings = engine_settings(config);
-    let engine = start(config, &settings)?;
+    let mut settings = engine_settings(config);
+    let restored = config.state.as_ref().map(|state| {
+        tracing::info!(path = %state.dir.display(), "the state is kept");
+        Restored::open(&state.dir, state.history, settings.workers)
+    });
+    let restored = restored.transpose()?;
+    if let Some(restored) = &restored {
+        settings.checker.hash_seed = restored.hash_seed;
+        settings.resumed = Arc::new(restored.taps());
+    }
+    let acknowledged = restored.as_ref().and_then(|restored| restored.engine(http::ACKNOWLEDGED));
+    let acknowledged = acknowledged.and_then(|kept| serde_json::from_slice(kept).ok());
+    let acknowledged = acknowledged.unwrap_or_default();
+    let taken = restored.as_ref().and_then(|restored| restored.engine(webhook::TOLD));
+    let place = config.state.as_ref().map(|state| state.dir.as_path());
+    // Before anything is found.
+    let webhook = config.webhook.as_ref().zip(place);
+    let webhook = webhook.map(|(settings, dir)| Webhook::new(settings.clone(), dir, taken));
+    let webhook = webhook.transpose()?;
+    let engine = start(config, &settings, restored)?;
     if let Some(dir) = &config.ring_dir {
         members::watch(dir, engine.clone(), settings.outside.clone())?;
     }
     let stream = &config.default_stream;
     let limits = config.http.limits;
     let api = Api::new(engine.clone(), stream.grace_ms, stream.clock_skew_ms, limits)
+        .with_acknowledgements(acknowledged)
         .with_partition_label(config.http.partition_label)
         .with_kafka(kafka_brokers(config));
+    if let Some(webhook) = webhook {
+        tokio::spawn(webhook.run(engine.clone(), api.webhook_counts()));
+    }
     let closing = api.clone();
     tokio::spawn(members::end_leases(engine.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -195,12 +230,17 @@ fn engine_settings(config: &Config) -> EngineSettings {
         checker: config.checker(RandomState::new().hash_one(())),
         streams: config.stream_settings(),
         switch,
+        resumed: Arc::default(),
         outside: Arc::default(),
         hearing: Arc::default(),
     }
 }
 
-fn start(config: &Config, settings: &EngineSettings) -> Result<Engine, RunError> {
+fn start(
+    config: &Config,
+    settings: &EngineSettings,
+    restored: Option<Restored>,
+) -> Result<Engine, RunError> {
     if config.sources.is_empty() {
         tracing::warn!("no source is configured: only what is posted here is checked");
     }
@@ -212,5 +252,10 @@ fn start(config: &Config, settings: &EngineSettings) -> Result<Engine, RunError>
             SourceSettings::RabbitMq(rabbitmq) => rabbitmq::open(rabbitmq, settings)?,
         });
     }
-    Ok(Engine::start(settings, opened)?)
+    Ok(match (restored, &config.state) {
+        (Some(restored), Some(state)) => {
+            Engine::resume(settings, opened, restored, state.interval)?
+        }
+        _ => Engine::start(settings, opened)?,
+    })
 }

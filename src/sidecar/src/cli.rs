@@ -132,6 +132,26 @@ pub enum Command {
     /// Print the manual page, in roff
     #[command(after_help = "Examples:\n  lacuna man | man -l -")]
     Man,
+    /// Look at a kept state
+    #[command(subcommand)]
+    State(StateCommand),
+}
+
+/// `lacuna state`.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Say what a state holds, as JSON; it is read as a whole, so that damage is found
+    Inspect(StateArgs),
+    /// Write the history of findings, newest first, one JSON object a line
+    Export(StateArgs),
+}
+
+/// Which state.
+#[derive(Args, Debug)]
+pub struct StateArgs {
+    /// Its directory (state.path)
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// `lacuna run`.
@@ -161,6 +181,9 @@ pub struct Overrides {
     /// Where HTTP listens, if not as configured (127.0.0.1:7117)
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Where the state is kept, if not as configured: a directory, or none
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// How long a number may be missing before it is judged, if not as configured (10s)
     #[arg(long, value_name = "DURATION")]
     pub grace: Option<Millis>,

@@ -2,6 +2,7 @@
 //! monotonic clock, so that setting the system's time makes nothing late.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 struct Start {
@@ -15,9 +16,19 @@ static START: LazyLock<Start> = LazyLock::new(|| Start {
     monotonic: Instant::now(),
 });
 
+/// How far it was set ahead of the system's, ms.
+static AHEAD: AtomicU64 = AtomicU64::new(0);
+
 /// Now, ms since the Unix epoch; never goes back.
 #[must_use]
 pub fn now_ms() -> u64 {
     let now = START.wall + START.monotonic.elapsed();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_add(AHEAD.load(Ordering::Relaxed))
+}
+
+/// Goes on from this time, if the system's is behind it: a process that ended here saw it already.
+pub fn not_before(time: u64) {
+    let behind = time.saturating_sub(now_ms());
+    AHEAD.fetch_add(behind, Ordering::Relaxed);
 }

@@ -28,5 +28,7 @@ pub mod remote;
 pub mod report;
 mod shown;
 pub mod source;
+pub mod state;
+pub mod webhook;
 
 pub use exit::Exit;

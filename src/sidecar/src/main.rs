@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use lacuna::cli::{AuditCommand, Cli, Command, RunArgs};
-use lacuna::{Exit, app, audit, check, config, demo, remote};
+use lacuna::cli::{AuditCommand, Cli, Command, RunArgs, StateCommand};
+use lacuna::{Exit, app, audit, check, config, demo, remote, state};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,6 +38,12 @@ fn run(command: Command) -> Exit {
         }
         Command::Audit(AuditCommand::Kafka(args)) => {
             audit::run_kafka(&args, &mut out).unwrap_or_else(|error| failed(&error, error.exit()))
+        }
+        Command::State(StateCommand::Inspect(args)) => {
+            state::inspect(&args.dir, &mut out).unwrap_or_else(|error| failed(&error, Exit::Failed))
+        }
+        Command::State(StateCommand::Export(args)) => {
+            state::export(&args.dir, &mut out).unwrap_or_else(|error| failed(&error, Exit::Failed))
         }
         Command::Demo(args) => {
             demo::run(&args, &mut out).unwrap_or_else(|error| failed(&error, error.exit()))

@@ -15,7 +15,11 @@
 # KAFKA_DATA   storage, logs and pids (a directory of its own)
 # KAFKA_NODES  how many nodes: 1 (default) or 3
 # KAFKA_BASE   first of its ports: +1 controller; node 1: +11 clients, +12 between brokers, +13
-#              clients behind a proxy, which is told to them as +14; the next nodes 10 further each
+#              clients behind a proxy, which is told to them as +14, +15 clients with a password, +16
+#              with a password over TLS; the next nodes 10 further each
+#
+# The user is `lacuna`, the password `secret`; the certificate is signed by $KAFKA_DATA/node1/ca.pem,
+# which nobody else trusts.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -50,11 +54,20 @@ process.roles=$roles
 controller.quorum.voters=$nodes@127.0.0.1:$((base + 1))
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=INTERNAL
-listener.security.protocol.map=CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
-listeners=CLIENT://127.0.0.1:$((port + 1)),INTERNAL://127.0.0.1:$((port + 2)),PROXIED://127.0.0.1:$((port + 3))$listener
-advertised.listeners=CLIENT://127.0.0.1:$((port + 1)),INTERNAL://127.0.0.1:$((port + 2)),PROXIED://127.0.0.1:$((port + 4))
+listener.security.protocol.map=CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,PASSWORD:SASL_PLAINTEXT,TLS:SASL_SSL
+listeners=CLIENT://127.0.0.1:$((port + 1)),INTERNAL://127.0.0.1:$((port + 2)),PROXIED://127.0.0.1:$((port + 3)),PASSWORD://127.0.0.1:$((port + 5)),TLS://127.0.0.1:$((port + 6))$listener
+advertised.listeners=CLIENT://127.0.0.1:$((port + 1)),INTERNAL://127.0.0.1:$((port + 2)),PROXIED://127.0.0.1:$((port + 4)),PASSWORD://127.0.0.1:$((port + 5)),TLS://localhost:$((port + 6))
+listener.name.password.sasl.enabled.mechanisms=PLAIN
+listener.name.password.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_lacuna="secret";
+listener.name.tls.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.tls.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.tls.ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location=$dir/keystore.pem
 log.dirs=$dir/log
 auto.create.topics.enable=false
+# Anybody may do anything, but for what a scenario denies.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 default.replication.factor=$nodes
 min.insync.replicas=$(((nodes + 1) / 2))
 offsets.topic.replication.factor=$nodes
@@ -129,9 +142,12 @@ format() {
   local dir
   dir=$(data "$1")
   mkdir -p "$dir/log"
+  "$here/../certificates" "$dir" 2>"$dir/openssl.out" || fail "no certificate: see $dir/openssl.out"
+  cat "$dir/tls.key" "$dir/tls.pem" >"$dir/keystore.pem"
   configuration "$1" "$dir" >"$dir/server.properties"
   # The cluster's id is any UUID in base64url; the same one keeps runs alike.
   run kafka.tools.StorageTool format -t 3q2-7wAAQACAAAAAAAAAAQ -c "$dir/server.properties" \
+    --add-scram 'SCRAM-SHA-512=[name=lacuna,password=secret]' \
     >"$dir/format.out" 2>&1 || { cat "$dir/format.out" >&2; fail "the storage was not formatted"; }
 }
 

@@ -14,6 +14,7 @@
 # The certificate of its TLS is signed by $RABBITMQ_DATA/ca.pem, which nobody else trusts.
 set -euo pipefail
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=/usr/lib/rabbitmq/bin
 
 fail() { echo "rabbitmq.sh: $*" >&2; exit 1; }
@@ -53,15 +54,6 @@ collect_statistics_interval = 1000
 disk_free_limit.absolute = 50MB
 log.file.level = info
 END
-}
-
-# An authority of its own, and a certificate for the name `localhost`.
-certificates() {
-  local new=(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2)
-  "${new[@]}" -subj "/CN=lacuna test" -keyout "$dir/ca.key" -out "$dir/ca.pem"
-  "${new[@]}" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
-    -keyout "$dir/tls.key" -out "$dir/tls.pem"
 }
 
 # A killed process may stay a zombie until its parent looks: that counts as gone.
@@ -119,7 +111,7 @@ up() {
   echo "lacuna$port" >"$dir/.erlang.cookie"
   chmod 400 "$dir/.erlang.cookie"
   echo "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel]." >"$dir/enabled_plugins"
-  certificates 2>"$dir/log/openssl" || fail "no certificate: see $dir/log/openssl"
+  "$here/../certificates" "$dir" 2>"$dir/log/openssl" || fail "no certificate: see $dir/log/openssl"
   configuration >"$dir/rabbitmq.conf"
   start
 }

@@ -217,6 +217,18 @@ impl Kafka {
         (self.port(14), self.port(13))
     }
 
+    /// Where clients connect that say the password.
+    #[must_use]
+    pub fn by_password(&self) -> SocketAddr {
+        self.port(15)
+    }
+
+    /// Where clients connect that say it over TLS, and the authority that they must trust.
+    #[must_use]
+    pub fn by_tls(&self) -> (String, PathBuf) {
+        (format!("localhost:{}", self.port(16).port()), self.data.join("node1/ca.pem"))
+    }
+
     /// A loopback port of this run; the brokers themselves use those below 40.
     #[must_use]
     pub fn port(&self, offset: u16) -> SocketAddr {
@@ -279,6 +291,13 @@ impl Kafka {
     pub fn create_narrow(&self, topic: &str, bytes: u32) {
         let limit = format!("max.message.bytes={bytes}");
         self.topics(&["--create", "--topic", topic, "--partitions", "1", "--config", &limit]);
+    }
+
+    /// Denies every client to write to a topic (`--add`), or does so no more (`--remove`).
+    pub fn deny(&self, verb: &str, topic: &str) {
+        let mut command = tool("org.apache.kafka.tools.AclCommand");
+        command.args(["--bootstrap-server", &self.brokers(), verb, "--force", "--topic", topic]);
+        output(command.args(["--deny-principal", "User:*", "--operation", "Write"]));
     }
 
     /// Gives a topic more partitions.

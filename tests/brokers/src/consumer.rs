@@ -23,7 +23,8 @@ pub fn group(topic: &str) -> String {
 
 impl Member {
     /// Joins the group, and tells the sidecar, if there is one, what it is handed: through a ring, with
-    /// `way=socket` by its socket; `more` are further arguments.
+    /// `way=socket` by its socket; with `tell=ADDRESS` it posts to that address; `more` are further
+    /// arguments.
     #[must_use]
     pub fn join(
         kafka: &Kafka,
@@ -46,6 +47,9 @@ impl Member {
             }
             None => {}
         }
+        if let Some(address) = more.iter().find_map(|word| word.strip_prefix("tell=")) {
+            command.env("LACUNA_SIDECAR", address);
+        }
         Self { process: Process::start(name, &mut command), file }
     }
 
@@ -58,6 +62,11 @@ impl Member {
     /// How many messages it was handed; all are written down.
     pub fn handed(&mut self) -> u64 {
         self.process.ask("count", "handed").parse().expect("a count is a number")
+    }
+
+    /// How many of them were not told to its sidecar, as it counts.
+    pub fn untold(&mut self) -> u64 {
+        self.process.ask("untold", "untold").parse().expect("a count is a number")
     }
 
     /// Commits this much below what it has handled in each partition; below 0, ahead of it.

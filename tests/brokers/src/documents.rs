@@ -1,11 +1,16 @@
 //! The commands that stand in the project's documents, to be run as a reader would.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::http::exchange;
+use crate::process::{Process, Signal};
+use crate::wait;
+
 /// Programs whose commands are run by the tests of the brokers.
-const RUN: [&str; 4] = ["lacuna", "curl", "kafka-console-consumer.sh", "rabbitmqadmin"];
+const RUN: [&str; 4] = ["lacuna", "curl", "kafka-console-consumer.sh", "rabbitmqctl"];
 
 /// A command as it stands in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,12 @@ impl Written {
         let words: Vec<&str> = self.program().collect();
         let tells = ["--default-config", "--check-config", "--help"];
         words.starts_with(&["lacuna", "run"]) && !words.iter().any(|word| tells.contains(word))
+    }
+
+    /// Whether it needs a RabbitMQ; all others run beside a Kafka.
+    #[must_use]
+    pub fn is_of_rabbitmq(&self) -> bool {
+        self.text.contains("rabbitmq") || self.text.contains("amqp")
     }
 
     /// The words from the program's name on, behind what is set for it.
@@ -155,6 +166,26 @@ impl Shell {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
+    }
+
+    /// Runs a command that serves until it answers at this place, and ends it by its own means.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn serve(&self, written: &Written, address: SocketAddr, path: &str) {
+        let Written { document, line, text } = written;
+        let mut process = Process::start("lacuna", &mut self.command(written));
+        wait::until(&format!("{document}:{line}: {text} answers"), || {
+            assert!(!process.has_ended(), "{document}:{line}: {text}\nended by itself");
+            match exchange(address, "GET", path, "") {
+                Ok((200, _)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        process.signal(Signal::Terminate);
+        let status = process.ended();
+        let judged = status.code().is_some_and(|code| [0, 1, 3].contains(&code));
+        assert!(judged, "{document}:{line}: {text}\nended with {status}");
     }
 
     /// Runs a command that ends by itself; it must succeed, or have judged.

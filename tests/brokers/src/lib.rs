@@ -22,6 +22,7 @@ pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod sidecar;
+pub mod stub;
 pub mod truth;
 pub mod verify;
 pub mod wait;

@@ -104,6 +104,11 @@ impl Process {
         assert!(status.success(), "{}: cannot be sent {name}", self.name);
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
     /// Waits until it has ended.
     pub fn ended(&mut self) -> ExitStatus {
         let Self { name, child, .. } = self;

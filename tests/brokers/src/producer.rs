@@ -79,7 +79,19 @@ impl Producer {
     /// Sends `count` messages in one transaction and commits it.
     pub fn transact(&mut self, count: u64) {
         self.leave_open(count);
+        self.commit();
+    }
+
+    /// Commits the transaction that is open.
+    pub fn commit(&mut self) {
         self.process.ask("commit", "committed");
+    }
+
+    /// What its interceptor has counted of its ledger: records sent, and failed.
+    pub fn reported(&mut self) -> (u64, u64) {
+        let said = self.process.ask("reported", "reported");
+        let counts: Vec<u64> = said.split(' ').map(|n| n.parse().expect("a count")).collect();
+        (counts[0], counts[1])
     }
 
     /// Sends `count` messages in one transaction and rolls it back.

@@ -1,10 +1,13 @@
-//! A TCP proxy that can be cut: an outage that only one client sees.
+//! A TCP proxy that can be cut, slow, or forget its connections: an outage that only one client sees.
+//!
+//! Of toxiproxy's ways to fail only these are wanted, and it is built with Go.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Forwards one port to another until it is cut; dropped, it gives the port back.
 #[derive(Debug)]
@@ -20,6 +23,10 @@ struct State {
     closed: bool,
     /// What the server says goes nowhere.
     mute: Arc<AtomicBool>,
+    /// Bytes a second, each way of each connection; 0: as fast as it goes.
+    pace: Arc<AtomicUsize>,
+    /// Of those connections that are open: nothing goes through it any more.
+    forgotten: Arc<AtomicBool>,
     open: Vec<TcpStream>,
 }
 
@@ -63,6 +70,18 @@ impl Proxy {
         state.mute.store(false, Ordering::Relaxed);
     }
 
+    /// From now on so many bytes a second go each way of a connection; 0: as many as come.
+    pub fn slow(&self, bytes_per_second: usize) {
+        lock(&self.state).pace.store(bytes_per_second, Ordering::Relaxed);
+    }
+
+    /// Connections that are open stay open and carry nothing any more, as where a firewall on the way
+    /// has forgotten them; new ones pass.
+    pub fn forget(&self) {
+        let mut state = lock(&self.state);
+        std::mem::take(&mut state.forgotten).store(true, Ordering::Relaxed);
+    }
+
     /// From now on what clients say is heard, and no answer comes.
     pub fn mute(&self) {
         lock(&self.state).mute.store(true, Ordering::Relaxed);
@@ -89,12 +108,12 @@ fn forward(client: TcpStream, to: SocketAddr, state: &Mutex<State>) -> io::Resul
         return client.shutdown(Shutdown::Both);
     }
     let server = TcpStream::connect(to)?;
-    for (from, into, mute) in
-        [(&client, &server, None), (&server, &client, Some(Arc::clone(&state.mute)))]
-    {
+    let forgotten = &state.forgotten;
+    for (from, into, mute) in [(&client, &server, forgotten), (&server, &client, &state.mute)] {
         let (mut from, into) = (from.try_clone()?, into.try_clone()?);
+        let (swallow, pace) = ([forgotten, mute].map(Arc::clone), Arc::clone(&state.pace));
         thread::spawn(move || {
-            let mut writer = Writer { into: &into, mute };
+            let mut writer = Writer { into: &into, swallow, pace };
             drop(io::copy(&mut from, &mut writer));
             drop(into.shutdown(Shutdown::Both));
             drop(from.shutdown(Shutdown::Both));
@@ -104,18 +123,25 @@ fn forward(client: TcpStream, to: SocketAddr, state: &Mutex<State>) -> io::Resul
     Ok(())
 }
 
-/// Writes on, but for what is muted.
+/// Writes on, at its pace, but for what is swallowed.
 struct Writer<'a> {
     into: &'a TcpStream,
-    mute: Option<Arc<AtomicBool>>,
+    swallow: [Arc<AtomicBool>; 2],
+    pace: Arc<AtomicUsize>,
 }
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.mute.as_ref().is_some_and(|mute| mute.load(Ordering::Relaxed)) {
+        if self.swallow.iter().any(|swallow| swallow.load(Ordering::Relaxed)) {
             return Ok(bytes.len());
         }
-        self.into.write(bytes)
+        match self.pace.load(Ordering::Relaxed) {
+            0 => self.into.write(bytes),
+            pace => {
+                thread::sleep(Duration::from_millis(50));
+                self.into.write(&bytes[..bytes.len().min(pace.div_ceil(20))])
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

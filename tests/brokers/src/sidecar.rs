@@ -27,6 +27,9 @@ pub struct Sidecar {
     address: SocketAddr,
     log: PathBuf,
     rings: PathBuf,
+    /// How it was started.
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 /// The released binary.
@@ -70,6 +73,13 @@ impl Sidecar {
         Self::with(kafka, &kafka.brokers(), topic, "off", more)
     }
 
+    /// As [`Self::hearing`], with its state kept in this directory.
+    #[must_use]
+    pub fn keeping(kafka: &Kafka, topic: &str, ledger: &str, state: &Path) -> Self {
+        let state = state.to_str().expect("a path of text");
+        Self::with(kafka, &kafka.brokers(), topic, ledger, &["--state", state])
+    }
+
     fn with(kafka: &Kafka, brokers: &str, topic: &str, ledger: &str, more: &[&str]) -> Self {
         // One port for all, since one runs at a time.
         let address = kafka.port(60);
@@ -103,11 +113,43 @@ impl Sidecar {
         log: PathBuf,
         rings: PathBuf,
     ) -> Self {
-        let file = File::create(&log).expect("the run's directory can be written");
-        let mut command = Command::new(binary());
-        command.arg("run").args(arguments).envs(variables.iter().copied()).stderr(file);
-        let process = Process::start("lacuna", &mut command);
-        Self { process, address, log, rings }
+        drop(File::create(&log).expect("the run's directory can be written"));
+        let arguments: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
+        // Tests that say nothing of it begin with nothing.
+        let nothing = ("LACUNA_STATE__PATH".to_owned(), "none".to_owned());
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let variables: Vec<_> = std::iter::once(nothing).chain(variables).collect();
+        let process = run(&arguments, &variables, &log);
+        Self { process, address, log, rings, arguments, variables }
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.process.signal(Signal::Kill);
+        self.process.ended();
+    }
+
+    /// Starts it anew as it was started, without waiting for anything.
+    pub fn start_again(&mut self) {
+        self.process = run(&self.arguments, &self.variables, &self.log);
+    }
+
+    /// All that it has logged.
+    #[must_use]
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+
+    /// Waits until it has ended by itself: its exit code, and its last line.
+    pub fn refused(&mut self) -> (Option<i32>, String) {
+        let status = self.process.ended();
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        (status.code(), said.lines().last().unwrap_or_default().to_owned())
     }
 
     /// Waits until it watches.
@@ -192,7 +234,11 @@ impl Sidecar {
         assert!((200..300).contains(&status), "{method} {path}: {status} {said}");
     }
 
-    fn try_get(&self, path: &str) -> io::Result<(u16, String)> {
+    /// What a path answers, whatever that is.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn try_get(&self, path: &str) -> io::Result<(u16, String)> {
         exchange(self.address, "GET", path, "")
     }
 
@@ -239,6 +285,13 @@ impl Sidecar {
             }
         }
     }
+}
+
+fn run(arguments: &[String], variables: &[(String, String)], log: &Path) -> Process {
+    let said = File::options().append(true).open(log).expect("the run's directory can be written");
+    let mut command = Command::new(binary());
+    command.arg("run").args(arguments).envs(variables.iter().cloned()).stderr(said);
+    Process::start("lacuna", &mut command)
 }
 
 impl Drop for Sidecar {

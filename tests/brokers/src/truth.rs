@@ -113,8 +113,14 @@ impl Truth {
     /// Reads a topic with Kafka's tools.
     #[must_use]
     pub fn of(kafka: &Kafka, topic: &str) -> Self {
+        Self::of_mirror(kafka, topic, topic)
+    }
+
+    /// Reads a topic whose messages were stamped for another one.
+    #[must_use]
+    pub fn of_mirror(kafka: &Kafka, topic: &str, original: &str) -> Self {
         let mut truth = Self {
-            origin: Origin::of(topic),
+            origin: Origin::of(original),
             lanes: BTreeMap::new(),
             unstamped: BTreeMap::new(),
             foreign: BTreeMap::new(),

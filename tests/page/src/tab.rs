@@ -82,17 +82,27 @@ impl Tab {
     /// # Panics
     /// If it fails.
     pub fn call(&mut self, method: &str, parameters: &Value) -> Value {
+        let result = self.try_call(method, parameters);
+        result.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(&mut self, method: &str, parameters: &Value) -> Result<Value, String> {
         self.sent += 1;
         let mut command = json!({"id": self.sent, "method": method, "params": parameters});
         if let Some(session) = &self.session {
             command["sessionId"] = json!(session);
         }
-        self.socket.send(Message::text(command.to_string())).expect("Chromium listens");
+        let command = Message::text(command.to_string());
+        self.socket.send(command).map_err(|error| error.to_string())?;
         loop {
             let message = self.hear();
             if message["id"] == self.sent {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                let failed = !message["error"].is_null();
+                return if failed {
+                    Err(message.to_string())
+                } else {
+                    Ok(message["result"].clone())
+                };
             }
         }
     }
@@ -127,11 +137,19 @@ impl Tab {
     /// # Panics
     /// If it throws.
     pub fn eval(&mut self, expression: &str) -> Value {
+        self.try_eval(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// The same; there is no answer where the page gives way to another one meanwhile.
+    fn try_eval(&mut self, expression: &str) -> Result<Value, String> {
         let question =
             json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.call("Runtime.evaluate", &question);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
-        answer["result"]["value"].clone()
+        let answer = self.try_call("Runtime.evaluate", &question)?;
+        if answer["exceptionDetails"].is_null() {
+            Ok(answer["result"]["value"].clone())
+        } else {
+            Err(answer.to_string())
+        }
     }
 
     /// The text that is seen of the first element that a selector takes, blanks as one.
@@ -155,41 +173,48 @@ impl Tab {
     /// Waits until an expression is true.
     pub fn until(&mut self, what: &str, expression: &str) {
         wait::until(what, || {
-            let found = self.eval(expression);
+            let found = self.try_eval(expression)?;
             if found == true {
                 return Ok(());
             }
-            let seen = self.eval("document.body?.innerText ?? null");
+            let seen = self.try_eval("document.body?.innerText ?? null")?;
             Err(format!("{expression} is {found}: {seen}"))
         });
     }
 
     /// Clicks on the first element that a selector takes, where a person would.
     pub fn click(&mut self, selector: &str) {
-        let what = json!(selector);
-        let place = self.eval(&format!(
-            "(() => {{ const one = document.querySelector({what}); \
-             one.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
-             const box = one.getBoundingClientRect(); \
-             return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
-        ));
+        let (x, y) = self.place(selector);
         for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
+            let event = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
             self.call("Input.dispatchMouseEvent", &event);
         }
     }
 
     /// Moves the mouse over the first element that a selector takes.
     pub fn hover(&mut self, selector: &str) {
+        let (x, y) = self.place(selector);
+        self.call("Input.dispatchMouseEvent", &json!({"type": "mouseMoved", "x": x, "y": y}));
+    }
+
+    /// The middle of an element, once it is seen there: Chromium passes no input on to a page that it
+    /// has not painted.
+    fn place(&mut self, selector: &str) -> (f64, f64) {
         let what = json!(selector);
-        let place = self.eval(&format!(
+        let expression = format!(
             "(() => {{ const one = document.querySelector({what}); \
+             if (!one || !performance.getEntriesByName('first-contentful-paint').length) return null; \
              one.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
              const box = one.getBoundingClientRect(); \
-             return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
-        ));
-        let event = json!({"type": "mouseMoved", "x": place[0], "y": place[1]});
-        self.call("Input.dispatchMouseEvent", &event);
+             const x = box.x + box.width / 2, y = box.y + box.height / 2; \
+             const seen = document.elementFromPoint(x, y); \
+             return one.contains(seen) ? [x, y] : null; }})()"
+        );
+        wait::until(&format!("{selector} is seen"), || {
+            let place = self.try_eval(&expression)?;
+            let (x, y) = (place[0].as_f64(), place[1].as_f64());
+            x.zip(y).ok_or_else(|| format!("{selector} is not there, or something is before it"))
+        })
     }
 
     /// Presses a key by its name, as `Tab` or `Enter`.

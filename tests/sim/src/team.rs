@@ -13,10 +13,10 @@ use crate::line::{Entry, Line, Place};
 /// The cores.
 #[derive(Debug)]
 pub struct Team {
-    checkers: Vec<Checker>,
+    pub(crate) checkers: Vec<Checker>,
     /// The highest time of all lines so far, at which an undated ledger record arrives.
-    now: Option<u64>,
-    early: Vec<Entry>,
+    pub(crate) now: Option<u64>,
+    pub(crate) early: Vec<Entry>,
 }
 
 impl Team {

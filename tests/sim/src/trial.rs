@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::compare::{compare, verdict};
+use crate::kept::Kept;
 use crate::line::Line;
 use crate::oracle::Oracle;
-use crate::team::Team;
 use crate::traffic::{Knobs, Scenario, generate};
 
 /// Where found and truth part.
@@ -15,6 +15,8 @@ pub struct Failure {
     pub after: usize,
     /// In what they differ, or with what the core stopped.
     pub what: String,
+    /// How the lines were judged.
+    pub terms: Terms,
 }
 
 /// How lines are judged and compared.
@@ -28,6 +30,8 @@ pub struct Terms {
     pub every: usize,
     /// How many cores share the partitions.
     pub checkers: usize,
+    /// A seed: the cores are lost at points that follow from it, and go on from what was saved.
+    pub lost: Option<u64>,
 }
 
 /// Runs the lines; compares now and then, at the end, and, where one core has them all, once the
@@ -37,15 +41,15 @@ pub struct Terms {
 ///
 /// The first difference.
 pub fn run(lines: &[Line], terms: Terms) -> Result<(), Failure> {
-    let Terms { grace, skew, every, checkers } = terms;
+    let Terms { grace, skew, every, .. } = terms;
     let mut after = 0;
     let judged = catch_unwind(AssertUnwindSafe(|| {
         let mut oracle = Oracle::new(grace, skew);
-        let mut team = Team::new(grace, skew, checkers);
+        let mut team = Kept::new(terms);
         for (index, line) in lines.iter().enumerate() {
             after = index + 1;
             let sight = oracle.apply(line);
-            if let (Some(sight), Some(found)) = (sight, team.apply(line)?) {
+            if let (Some(sight), Some(found)) = (sight, team.take(lines)?) {
                 verdict(sight, found)?;
             }
             if after.is_multiple_of(every) {
@@ -62,8 +66,10 @@ pub fn run(lines: &[Line], terms: Terms) -> Result<(), Failure> {
     }));
     match judged {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(what)) => Err(Failure { after, what }),
-        Err(panic) => Err(Failure { after, what: format!("the core stopped: {}", said(&*panic)) }),
+        Ok(Err(what)) => Err(Failure { after, what, terms }),
+        Err(panic) => {
+            Err(Failure { after, what: format!("the core stopped: {}", said(&*panic)), terms })
+        }
     }
 }
 
@@ -80,7 +86,7 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
 pub fn terms(seed: u64, scenario: &Scenario, checkers: usize) -> Terms {
     let &Knobs { grace, skew, .. } = &scenario.knobs;
     let every = [1, 7, 23][usize::try_from(seed % 3).unwrap_or(0)];
-    Terms { grace, skew, every, checkers }
+    Terms { grace, skew, every, checkers, lost: None }
 }
 
 /// Runs one seed by so many cores.
@@ -90,7 +96,9 @@ pub fn terms(seed: u64, scenario: &Scenario, checkers: usize) -> Terms {
 /// The scenario and the first difference.
 pub fn run_seed(seed: u64, checkers: usize) -> Result<Scenario, Box<(Scenario, Failure)>> {
     let scenario = generate(seed);
-    match run(&scenario.lines, terms(seed, &scenario, checkers)) {
+    let terms = terms(seed, &scenario, checkers);
+    let lost = || run(&scenario.lines, Terms { lost: Some(seed), ..terms });
+    match run(&scenario.lines, terms).and_then(|()| lost()) {
         Ok(()) => Ok(scenario),
         Err(failure) => Err(Box::new((scenario, failure))),
     }
@@ -143,14 +151,15 @@ pub fn shrink(lines: &[Line], terms: Terms) -> (Vec<Line>, Option<Failure>) {
 /// What a failing seed prints: how to replay it, the difference, and the fewest lines that show it.
 #[must_use]
 pub fn account(seed: u64, checkers: usize, scenario: &Scenario, failure: &Failure) -> String {
-    let terms = terms(seed, scenario, checkers);
+    let terms = failure.terms;
     let (lines, last) = shrink(&scenario.lines, terms);
     let shown = last.as_ref().unwrap_or(failure);
     let trace: Vec<String> = lines.iter().map(Line::to_string).collect();
     format!(
-        "seed {seed}: line {} of {}: {}\n\
+        "seed {seed}{}: line {} of {}: {}\n\
          replay: cargo run -p lacuna-sim --release -- --seed {seed} --checkers {checkers}\n\
          fewest lines (--grace {}ms --clock-skew {}ms), differing after {}: {}\n{}\n",
+        if terms.lost.is_some() { ", lost now and then" } else { "" },
         failure.after,
         scenario.lines.len(),
         failure.what,

@@ -89,7 +89,9 @@ fn the_core_finds_what_each_example_says() {
 fn core_and_truth_agree_on_each_example_line_by_line() {
     for (path, expected, lines) in traces() {
         let (grace, skew) = settings(&expected);
-        if let Err(failure) = trial::run(&lines, Terms { grace, skew, every: 1, checkers: 1 }) {
+        if let Err(failure) =
+            trial::run(&lines, Terms { grace, skew, every: 1, checkers: 1, lost: None })
+        {
             panic!("{} line {}: {}", path.display(), failure.after, failure.what);
         }
     }

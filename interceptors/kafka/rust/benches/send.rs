@@ -1,5 +1,6 @@
-//! What stamping costs: a stamped send against a send with a constant header of the same size, and
-//! with its ledger sent against without.
+//! What stamping costs: a stamped send against a send with a constant header of the same size, with
+//! its ledger sent against without, and with its ledger posted to a sidecar that never answers, or
+//! is dead, against one that answers.
 //!
 //! `cargo bench -p lacuna-kafka --bench send`
 //!
@@ -18,8 +19,10 @@ use std::env;
 use std::fs;
 use std::hint::black_box;
 use std::io::{Read, Write, stdin};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -45,14 +48,20 @@ fn main() {
     if env::var_os(CLUSTER_ENV).is_some() {
         return serve();
     }
-    let (mut cluster, servers) = start();
+    let (mut cluster, servers, [answers, silent, dead]) = start();
     for size in [100, 1_024] {
+        let with = |ledger| stamped(&servers, size, ledger);
         report(size, "stamped / constant header", |round| {
-            compare(round, || stamped(&servers, size, true), || constant(&servers, size))
+            compare(round, || with(Ledger::Sent), || constant(&servers, size))
         });
         report(size, "ledger sent / not sent", |round| {
-            compare(round, || stamped(&servers, size, true), || stamped(&servers, size, false))
+            compare(round, || with(Ledger::Sent), || with(Ledger::None))
         });
+        for (what, to) in [("never answers", &silent), ("is dead", &dead)] {
+            report(size, &format!("sidecar {what} / answers"), |round| {
+                compare(round, || with(Ledger::Unheard(to)), || with(Ledger::Posted(&answers)))
+            });
+        }
     }
     drop(cluster.stdin.take());
     cluster.wait().unwrap();
@@ -63,21 +72,49 @@ fn serve() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
     println!("{}", cluster.bootstrap_servers());
+    // Where nobody listens any more.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    println!("{}\n{}\n{dead}", sidecar(true), sidecar(false));
     std::io::stdout().flush().unwrap();
     stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
-fn start() -> (Child, String) {
+/// Takes whatever it is asked, and answers or does not.
+fn sidecar(answers: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut some = [0; 65_536];
+                // A small body comes with its head, and one connection has one request at a time.
+                while client.read(&mut some).is_ok_and(|read| read > 0) {
+                    if answers {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        drop(client.write_all(answer));
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn start() -> (Child, String, [String; 3]) {
     let mut child = Command::new(env::current_exe().unwrap())
         .env(CLUSTER_ENV, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut servers = String::new();
     let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut lines, &mut servers).unwrap();
-    (child, servers.trim().to_owned())
+    let mut line = || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut lines, &mut line).unwrap();
+        line.trim().to_owned()
+    };
+    let servers = line();
+    (child, servers, [line(), line(), line()])
 }
 
 /// Prints the medians of all rounds but the first, which warms up.
@@ -119,10 +156,27 @@ fn configuration(servers: &str) -> ClientConfig {
     config
 }
 
-fn stamped(servers: &str, size: usize, ledger: bool) -> Cost {
+/// Where the ledger goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ledger<'a> {
+    None,
+    /// To the cluster.
+    Sent,
+    /// To a sidecar that answers.
+    Posted(&'a str),
+    /// To one that does not.
+    Unheard(&'a str),
+}
+
+fn stamped(servers: &str, size: usize, ledger: Ledger<'_>) -> Cost {
+    let (topic, sidecar) = match ledger {
+        Ledger::None => (None, None),
+        Ledger::Sent => (Some("lacuna.ledger"), None),
+        Ledger::Posted(to) | Ledger::Unheard(to) => (None, Some(format!("http://{to}"))),
+    };
     let options = Options::default()
-        .sidecar(None)
-        .ledger(ledger.then_some("lacuna.ledger"))
+        .sidecar(sidecar.as_deref())
+        .ledger(topic)
         .ledger_interval(LEDGER_INTERVAL);
     let config = configuration(servers);
     let producer: StampedProducer =
@@ -134,7 +188,12 @@ fn stamped(servers: &str, size: usize, ledger: bool) -> Cost {
     producer.ledger(|record| settled &= record.pending.is_empty());
     assert!(settled, "the book is kept");
     // The flush was said, too, if nothing was before.
-    while ledger && producer.reported().sent == 0 {
+    let said = || match (ledger, producer.reported()) {
+        (Ledger::None, _) => true,
+        (Ledger::Unheard(_), reported) => reported.failed > 0 && reported.sent == 0,
+        (Ledger::Sent | Ledger::Posted(_), reported) => reported.sent > 0,
+    };
+    while !said() {
         producer.poll(Duration::from_millis(1));
     }
     cost

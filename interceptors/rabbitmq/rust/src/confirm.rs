@@ -24,6 +24,14 @@ pub struct Number {
     pub(crate) seq: u64,
 }
 
+impl Number {
+    /// The message's number in its lane, by which reports name it.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+}
+
 impl StampedConfirm {
     /// Of a message without a stamp.
     pub(crate) fn plain(confirm: PublisherConfirm) -> Self {

@@ -35,5 +35,5 @@ pub use lacuna_interceptor::{
     Switch,
 };
 pub use options::Options;
-pub use producer::StampedChannel;
+pub use producer::{Publish, StampedChannel};
 pub use stamper::Stamper;

@@ -101,11 +101,12 @@ fn stream_of(delivery: &Delivery, stamp: Option<&[u8]>) -> String {
 }
 
 /// Whether the broker hands this message over again: it says so, or a quorum queue counts it, or
-/// it was published again out of a dead-lettering queue.
+/// it was published again out of a dead-lettering queue, or by a shovel.
 fn again(delivery: &Delivery, headers: Option<&FieldTable>) -> bool {
     let counted = |headers: &FieldTable| {
         let count = headers.inner().get("x-delivery-count").and_then(AMQPValue::as_long_long_int);
-        headers.contains_key("x-death") || count.is_some_and(|count| count > 0)
+        let moved = ["x-death", "x-shovelled"].iter().any(|name| headers.contains_key(name));
+        moved || count.is_some_and(|count| count > 0)
     };
     delivery.redelivered || headers.is_some_and(counted)
 }

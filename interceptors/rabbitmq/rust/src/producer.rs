@@ -47,6 +47,33 @@ pub struct StampedChannel {
     _stamper: Stamper,
 }
 
+/// One message, as [`Channel::basic_publish`] takes it.
+#[derive(Clone, Debug)]
+pub struct Publish<'a> {
+    /// To this exchange,
+    pub exchange: ShortString,
+    /// with this routing key.
+    pub routing_key: ShortString,
+    /// `mandatory` and the like.
+    pub options: BasicPublishOptions,
+    /// The message's body.
+    pub payload: &'a [u8],
+    /// Its properties, headers among them.
+    pub properties: BasicProperties,
+}
+
+impl Publish<'_> {
+    fn stamped(self, stamp: &[u8]) -> Self {
+        let properties = carrier::stamped(self.properties, stamp);
+        Self { properties, ..self }
+    }
+
+    async fn through(self, channel: &Channel) -> Result<PublisherConfirm> {
+        let Self { exchange, routing_key, options, payload, properties } = self;
+        channel.basic_publish(exchange, routing_key, options, payload, properties).await
+    }
+}
+
 /// What became of a publish that was begun.
 struct Begun {
     confirms: Arc<Confirms>,
@@ -76,40 +103,43 @@ impl StampedChannel {
         payload: &[u8],
         properties: BasicProperties,
     ) -> Result<StampedConfirm> {
-        self.publish(&mut None, exchange, routing_key, options, payload, properties).await
+        let publish = Publish { exchange, routing_key, options, payload, properties };
+        self.publish_keeping(&mut None, publish).await
     }
 
     /// As [`StampedChannel::basic_publish`]; `kept` holds the message's number from the moment that
     /// it is on its way, where the publish fails as well. `None` then: it never was.
-    pub async fn basic_publish_keeping(
+    pub async fn publish_keeping(
         &self,
         kept: &mut Option<Number>,
-        exchange: ShortString,
-        routing_key: ShortString,
-        options: BasicPublishOptions,
-        payload: &[u8],
-        properties: BasicProperties,
+        publish: Publish<'_>,
     ) -> Result<StampedConfirm> {
-        self.publish(kept, exchange, routing_key, options, payload, properties).await
+        let stamper = self.confirms.stamper();
+        let unstamped = &stamper.unstamped;
+        let (exchange, routing_key) = (publish.exchange.as_str(), publish.routing_key.as_str());
+        let counter = if !stamper.is_on() {
+            &unstamped.switched_off
+        } else if let Some(lane) = stamper.lane(exchange, routing_key) {
+            if lane.turn().stamp().is_some() {
+                return self.stamped(kept, lane, publish).await;
+            }
+            &unstamped.unstampable
+        } else {
+            &unstamped.too_many_lanes
+        };
+        let confirm = publish.through(&self.channel).await?;
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(StampedConfirm::plain(confirm))
     }
 
     /// Publishes a message again of which no answer was heard, with the number that it had: if it
     /// is there already, it is found to be a repeat and not a message of its own.
-    pub async fn basic_republish(
-        &self,
-        number: &Number,
-        exchange: ShortString,
-        routing_key: ShortString,
-        options: BasicPublishOptions,
-        payload: &[u8],
-        properties: BasicProperties,
-    ) -> Result<StampedConfirm> {
+    pub async fn republish(&self, number: &Number, publish: Publish<'_>) -> Result<StampedConfirm> {
         let Number { lane, seq } = number;
-        let properties = carrier::stamped(properties, &carrier::value(lane.prefix(), *seq));
-        let publish =
-            self.channel.basic_publish(exchange, routing_key, options, payload, properties);
-        let confirm = publish.await?;
-        let ticket = self.confirms.issue(Arc::clone(lane), *seq, options.mandatory);
+        let mandatory = publish.options.mandatory;
+        let publish = publish.stamped(&carrier::value(lane.prefix(), *seq));
+        let confirm = publish.through(&self.channel).await?;
+        let ticket = self.confirms.issue(Arc::clone(lane), *seq, mandatory);
         Ok(StampedConfirm::new(confirm, Arc::clone(&self.confirms), ticket))
     }
 
@@ -145,67 +175,25 @@ impl StampedChannel {
         rolled_back
     }
 
-    async fn publish(
-        &self,
-        kept: &mut Option<Number>,
-        exchange: ShortString,
-        routing_key: ShortString,
-        options: BasicPublishOptions,
-        payload: &[u8],
-        properties: BasicProperties,
-    ) -> Result<StampedConfirm> {
-        let stamper = self.confirms.stamper();
-        let unstamped = &stamper.unstamped;
-        let counter = if !stamper.is_on() {
-            &unstamped.switched_off
-        } else if let Some(lane) = stamper.lane(exchange.as_str(), routing_key.as_str()) {
-            if lane.turn().stamp().is_some() {
-                return self
-                    .stamped(kept, lane, exchange, routing_key, options, payload, properties)
-                    .await;
-            }
-            &unstamped.unstampable
-        } else {
-            &unstamped.too_many_lanes
-        };
-        let publish =
-            self.channel.basic_publish(exchange, routing_key, options, payload, properties);
-        let confirm = publish.await?;
-        counter.fetch_add(1, Ordering::Relaxed);
-        Ok(StampedConfirm::plain(confirm))
-    }
-
     async fn stamped(
         &self,
         kept: &mut Option<Number>,
         lane: Arc<Lane>,
-        exchange: ShortString,
-        routing_key: ShortString,
-        options: BasicPublishOptions,
-        payload: &[u8],
-        properties: BasicProperties,
+        message: Publish<'_>,
     ) -> Result<StampedConfirm> {
         let mut begun = Begun { confirms: Arc::clone(&self.confirms), ticket: None };
+        let mandatory = message.options.mandatory;
         let (confirm, ticket) = {
             // The stamp is not known before the lane's turn, and the message is built with it.
-            let mut parts = Some((exchange, routing_key, properties));
+            let mut message = Some(message);
             let mut publish = pin!(None);
             let confirm: PublisherConfirm = poll_fn(|cx| {
                 if publish.is_none() {
                     let turn = lane.turn();
                     let seq = turn.seq();
-                    let Some((exchange, routing_key, properties)) = parts.take() else {
-                        return Poll::Pending;
-                    };
-                    let stamp = turn.stamp().unwrap_or_default();
-                    let properties = carrier::stamped(properties, stamp);
-                    publish.set(Some(self.channel.basic_publish(
-                        exchange,
-                        routing_key,
-                        options,
-                        payload,
-                        properties,
-                    )));
+                    let Some(message) = message.take() else { return Poll::Pending };
+                    let message = message.stamped(turn.stamp().unwrap_or_default());
+                    publish.set(Some(message.through(&self.channel)));
                     // With its first look lapin queues the message, in this lane's order.
                     let polled = publish.as_mut().as_pin_mut().map(|publish| publish.poll(cx));
                     match polled {
@@ -214,7 +202,7 @@ impl StampedChannel {
                             lane.taken(turn);
                             let lane = Arc::clone(&lane);
                             *kept = Some(Number { lane: Arc::clone(&lane), seq });
-                            begun.ticket = Some(self.confirms.issue(lane, seq, options.mandatory));
+                            begun.ticket = Some(self.confirms.issue(lane, seq, mandatory));
                             return polled.unwrap_or(Poll::Pending);
                         }
                     }

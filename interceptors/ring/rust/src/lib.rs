@@ -1,5 +1,5 @@
-//! How a consumer tells a sidecar beside it what it was handed: a file that both map into memory,
-//! used as a ring.
+//! How a consumer tells a sidecar beside it what it was handed: a file that is used
+//! as a ring. The consumer has mapped it into memory, the sidecar reads it.
 //!
 //! ```text
 //!                      ┌ header ┬────────────── words ───────────────┐
@@ -17,6 +17,7 @@
 //! not stable and is checked by a version.
 #![deny(unsafe_code)]
 
+mod file;
 mod map;
 mod reader;
 mod reading;

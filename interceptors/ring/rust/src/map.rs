@@ -1,4 +1,4 @@
-//! The file in memory: words that two processes read and write.
+//! The file in its writer's memory: words that two processes read and write.
 #![expect(unsafe_code, reason = "memory shared with another process")]
 
 use std::fs::File;
@@ -10,22 +10,22 @@ use memmap2::{MmapOptions, MmapRaw};
 use crate::reading::Reading;
 
 /// Words before the ring: a page, so that head and tail have lines of the cache of their own.
-const HEADER: usize = 512;
+pub(crate) const HEADER: usize = 512;
 /// Longest name of a view, in bytes.
 pub(crate) const MAX_VIEW: usize = 2_048;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"lacuna\0\x02");
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"lacuna\0\x02");
 
-const AT_MAGIC: usize = 0;
-const AT_CAPACITY: usize = 1;
-const AT_VIEW_LEN: usize = 2;
-const AT_READING: usize = 3;
-const AT_HEAD: usize = 8;
-const AT_TAIL: usize = 16;
-const AT_READERS: usize = 24;
-const AT_BEHIND: usize = 9;
-const AT_BUSY: usize = 10;
-const AT_VIEW: usize = 32;
+pub(crate) const AT_MAGIC: usize = 0;
+pub(crate) const AT_CAPACITY: usize = 1;
+pub(crate) const AT_VIEW_LEN: usize = 2;
+pub(crate) const AT_READING: usize = 3;
+pub(crate) const AT_HEAD: usize = 8;
+pub(crate) const AT_TAIL: usize = 16;
+pub(crate) const AT_READERS: usize = 24;
+pub(crate) const AT_BEHIND: usize = 9;
+pub(crate) const AT_BUSY: usize = 10;
+pub(crate) const AT_VIEW: usize = 32;
 
 /// Why a file cannot be used as a ring.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum OpenError {
     View,
 }
 
-/// A mapped ring.
+/// A mapped ring, its writer's.
 #[derive(Debug)]
 pub(crate) struct Map {
     map: MmapRaw,
@@ -79,31 +79,6 @@ impl Map {
         }
         this.word(AT_MAGIC).store(MAGIC, Ordering::Release);
         Ok(this)
-    }
-
-    pub(crate) fn open(file: &File) -> Result<Self, OpenError> {
-        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-        let capacity = (bytes / 8).saturating_sub(HEADER);
-        if bytes % 8 != 0 || !capacity.is_power_of_two() {
-            return Err(OpenError::Form);
-        }
-        let this = Self { map: MmapOptions::new().map_raw(file)?, capacity };
-        let known = this.word(AT_MAGIC).load(Ordering::Acquire) == MAGIC
-            && this.word(AT_CAPACITY).load(Ordering::Relaxed) == capacity as u64;
-        if known { Ok(this) } else { Err(OpenError::Form) }
-    }
-
-    pub(crate) fn view(&self) -> Option<String> {
-        let len = usize::try_from(self.word(AT_VIEW_LEN).load(Ordering::Relaxed)).ok()?;
-        let len = (len <= MAX_VIEW).then_some(len)?;
-        let words = (0..len.div_ceil(8)).map(|at| self.word(AT_VIEW + at).load(Ordering::Relaxed));
-        let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-        bytes.truncate(len);
-        String::from_utf8(bytes).ok()
-    }
-
-    pub(crate) fn reading(&self) -> Option<Reading> {
-        Reading::of(self.word(AT_READING).load(Ordering::Relaxed))
     }
 
     pub(crate) fn capacity(&self) -> u64 {

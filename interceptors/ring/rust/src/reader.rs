@@ -1,17 +1,20 @@
 //! The sidecar's side.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use crate::EXTENSION;
-use crate::map::{Map, OpenError};
+use crate::file::Ring;
+use crate::map::{AT_BEHIND, AT_BUSY, AT_HEAD, AT_TAIL, OpenError};
 use crate::reading::Reading;
 use crate::record::{FIXED, Record, split};
 
-/// What stands in the ring is no record: somebody else has written to it. Nothing behind it can be
-/// read.
+/// Words that are read at a time.
+const PIECE: u64 = 8_192;
+
+/// What stands in the ring is no record: somebody else has written to it, or cut it off. Nothing behind
+/// it can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no record stands where one should")]
 pub struct Garbled;
@@ -19,14 +22,15 @@ pub struct Garbled;
 /// A ring that another process writes, or has written.
 #[derive(Debug)]
 pub struct Reader {
-    map: Map,
-    file: File,
+    ring: Ring,
     path: PathBuf,
     view: String,
     reading: Reading,
     /// What was given; the tail follows when it is [`Reader::release`]d.
     next: u64,
+    /// What was read of the ring, and from which position on.
     bytes: Vec<u8>,
+    from: u64,
 }
 
 impl Reader {
@@ -43,12 +47,12 @@ impl Reader {
     /// Begins to read a ring where the last reader left off.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let map = Map::open(&file)?;
-        let view = map.view().ok_or(OpenError::Form)?;
-        let reading = map.reading().ok_or(OpenError::Form)?;
-        map.readers().fetch_add(1, Ordering::Relaxed);
-        let next = map.tail().load(Ordering::Relaxed);
-        Ok(Self { map, file, path: path.to_owned(), view, reading, next, bytes: Vec::new() })
+        let ring = Ring::open(file)?;
+        let (view, reading) = (ring.view()?, ring.reading()?);
+        let next = ring.get(AT_TAIL)?;
+        ring.begin()?;
+        let (path, bytes) = (path.to_owned(), Vec::new());
+        Ok(Self { ring, path, view, reading, next, bytes, from: next })
     }
 
     /// The file.
@@ -69,48 +73,76 @@ impl Reader {
         self.reading
     }
 
-    /// Up to where there are records now.
+    /// Up to where there are records now. Of a ring that was cut off nothing is known: its next record
+    /// is [`Garbled`].
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.map.head().load(Ordering::Acquire)
+        self.ring.get(AT_HEAD).unwrap_or(u64::MAX)
     }
 
     /// Whether something was not told, and not said to be lost either.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.map.behind().load(Ordering::Acquire) != 0
+        self.ring.get(AT_BEHIND).map_or(true, |word| word != 0)
     }
 
     /// Whether something that was sent to its process may not have been handed over yet.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.map.busy().load(Ordering::Acquire) != 0
+        self.ring.get(AT_BUSY).map_or(true, |word| word != 0)
     }
 
     /// Whether its process has ended. What it wrote before is there to be read.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         // Its lock has ended with it. What cannot be told is taken for life.
-        self.file.try_lock().is_ok()
+        self.ring.file().try_lock().is_ok()
     }
 
     /// The next record, if it stands below `head`.
     pub fn next(&mut self, head: u64) -> Result<Option<Record<'_>>, Garbled> {
-        let left = head.checked_sub(self.next).filter(|left| *left <= self.map.capacity());
+        let left = head.checked_sub(self.next).filter(|left| *left <= self.ring.capacity());
         let left = left.ok_or(Garbled)?;
         if left == 0 {
             return Ok(None);
         }
-        let at = |offset: u64| self.map.at(self.next + offset).load(Ordering::Relaxed);
-        let (kind, flags, len) = split(at(0), self.next).ok_or(Garbled)?;
+        self.fetch(FIXED, left)?;
+        let (kind, flags, len) = split(self.word(0), self.next).ok_or(Garbled)?;
         if len > left {
             return Err(Garbled);
         }
-        let fixed = [at(1), at(2), at(3), at(4)];
-        self.bytes.clear();
-        self.bytes.extend((FIXED..len).flat_map(|offset| at(offset).to_le_bytes()));
+        self.fetch(len, left)?;
+        let fixed = [1, 2, 3, 4].map(|offset| self.word(offset));
+        let bytes = self.at(FIXED)..self.at(len);
         self.next += len;
-        Record::decode(kind, flags, fixed, &self.bytes).map(Some).ok_or(Garbled)
+        Record::decode(kind, flags, fixed, &self.bytes[bytes]).map(Some).ok_or(Garbled)
+    }
+
+    /// Has so many of the words that are left in memory.
+    fn fetch(&mut self, words: u64, left: u64) -> Result<(), Garbled> {
+        if words > left {
+            return Err(Garbled);
+        }
+        if self.at(words) > self.bytes.len() {
+            self.from = self.next;
+            let piece = left.min(words.max(PIECE));
+            if self.ring.read(self.next, piece, &mut self.bytes).is_err() {
+                self.bytes.clear();
+                return Err(Garbled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in memory the word is that stands so far behind the next record's first one.
+    fn at(&self, offset: u64) -> usize {
+        usize::try_from((self.next - self.from + offset) * 8).unwrap_or(usize::MAX)
+    }
+
+    fn word(&self, offset: u64) -> u64 {
+        let at = self.at(offset);
+        let bytes = self.bytes.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Up to where it was read.
@@ -126,7 +158,8 @@ impl Reader {
 
     /// Gives the room of all that was read back to the writer.
     pub fn release(&self) {
-        self.map.tail().store(self.next, Ordering::Release);
+        // Where that fails the writer has no room, and says that it is behind.
+        drop(self.ring.set(AT_TAIL, self.next));
     }
 
     /// Removes the file.

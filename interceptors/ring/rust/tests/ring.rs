@@ -226,3 +226,30 @@ fn what_somebody_else_has_written_to_is_never_taken_for_a_record() {
         assert!(Reader::open(&path).is_err(), "{bytes} bytes");
     }
 }
+
+#[test]
+fn a_file_that_is_cut_off_ends_its_ring_and_nobody_else() {
+    let dir = Dir::new("cut-off");
+    let (ring, ends, texts) = some_records(&dir);
+    let all = *ends.last().unwrap();
+    for words in [0, 1, HEAD / 8, HEADER / 8, HEADER / 8 + 1, HEADER / 8 + all / 2] {
+        let path = copy(&dir, &ring, "cut-off");
+        let mut reader = Reader::open(&path).unwrap();
+        let head = reader.head();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(words * 8).unwrap();
+        assert_eq!(reader.next(head), Err(Garbled), "{words} words are left");
+        assert_eq!(reader.next(reader.head()), Err(Garbled));
+        reader.release();
+    }
+    // What it has read before it has.
+    let path = copy(&dir, &ring, "half");
+    let mut reader = Reader::open(&path).unwrap();
+    let head = reader.head();
+    assert_eq!(
+        reader.next(head).unwrap().map(|record| format!("{record:?}")).as_ref(),
+        texts.first()
+    );
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    assert_eq!(read(&mut reader), (vec![], Err(Garbled)));
+    assert!(reader.is_behind() && reader.is_busy());
+}

@@ -13,12 +13,14 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::layers::{ConfigError, Layers, Mistake, Place};
 use super::take::Section;
-use super::{kafka, rabbitmq, sources};
+use super::{kafka, rabbitmq, sources, state, webhook};
 use crate::cli::{Overrides, RunArgs, RunKafkaArgs, RunSource};
 use crate::duration::Millis;
 use crate::http::HttpLimits;
 use crate::source::kafka::KafkaSettings;
 use crate::source::rabbitmq::RabbitSettings;
+use crate::state::Bounds;
+use crate::webhook::WebhookSettings;
 
 /// All that the sidecar is told before it starts.
 #[derive(Clone, Debug)]
@@ -39,8 +41,23 @@ pub struct Config {
     pub limits: Limits,
     /// Where members of consumer groups put their rings; `None`: nowhere.
     pub ring_dir: Option<PathBuf>,
+    /// Where the state is kept; `None`: in memory alone.
+    pub state: Option<State>,
+    /// Where findings are posted; `None`: nowhere.
+    pub webhook: Option<WebhookSettings>,
     /// Where messages are read.
     pub sources: Vec<SourceSettings>,
+}
+
+/// How the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// How often it is written, at least.
+    pub interval: Duration,
+    /// How much of the history is kept.
+    pub history: Bounds,
 }
 
 /// One connection, of whatever kind.
@@ -213,6 +230,8 @@ impl Config {
             aliases: Vec::new(),
         });
         let workers = workers(layers);
+        let state = state::take(layers);
+        let webhook = webhook::take(layers, !matches!(state, Some(None)));
         let ring_dir = layers.section(&["members"]).parsed::<String>("ring_dir");
         let limits = limits(layers);
         // These go on where something above is missing: their mistakes are told as well.
@@ -227,6 +246,8 @@ impl Config {
             workers: workers?,
             limits: limits?,
             ring_dir: Some(ring_dir?).filter(|dir| !dir.is_empty()).map(PathBuf::from),
+            state: state?,
+            webhook: webhook?,
             sources,
         })
     }
@@ -283,7 +304,9 @@ fn level(text: &str) -> Result<Targets, String> {
 }
 
 fn override_with(layers: &mut Layers, overrides: &Overrides) {
-    let Overrides { listen, grace, clock_skew } = overrides;
+    let Overrides { listen, state, grace, clock_skew } = overrides;
+    let state = state.as_ref().map(|path| path.display());
+    layers.flag("--state", &["state", "path"], state.as_ref());
     layers.flag("--listen", &["http", "listen"], listen.as_ref());
     layers.flag("--grace", &["checking", "grace"], grace.as_ref());
     layers.flag("--clock-skew", &["checking", "clock_skew"], clock_skew.as_ref());

@@ -24,7 +24,7 @@ use super::table::{self, Result as Outcome};
 use super::truth::{LostRange, Truth};
 use crate::cli::{DemoArgs, Format};
 use crate::clock;
-use crate::engine::{Engine, EngineSettings, Stopped};
+use crate::engine::{Engine, EngineSettings, Stopped, TakeError};
 use crate::exit::Exit;
 use crate::http::{self, Api, HttpLimits, KafkaBrokers};
 use crate::source::kafka::{self, From, KafkaSettings, OpenError, Topics};
@@ -51,6 +51,9 @@ const CALM: Duration = Duration::from_millis(GRACE_MS + 500);
 /// Why there is no demonstration.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
+    /// The engine does not take what is told.
+    #[error(transparent)]
+    Take(#[from] TakeError),
     /// Wrong usage.
     #[error("--messages {0}: {LEAST} to {MOST}")]
     Messages(u64),
@@ -82,6 +85,7 @@ impl DemoError {
             Self::Messages(_) => Exit::Usage,
             Self::Kafka(_)
             | Self::Open(_)
+            | Self::Take(_)
             | Self::Stopped(_)
             | Self::Stuck
             | Self::Thread
@@ -220,7 +224,7 @@ impl Demo {
                 }
             }
             sleep(CALM).await;
-            Ok::<_, Stopped>(())
+            Ok::<_, DemoError>(())
         })?;
         let found = runtime.block_on(self.engine.totals())?;
         let found_ranges = runtime.block_on(self.ranges())?;

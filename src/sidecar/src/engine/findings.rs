@@ -2,17 +2,35 @@ use lacuna_core::verdict::{Reason, State};
 use lacuna_core::{ChangeRow, Checker};
 
 use crate::report::{cause_word, gap_state, reason_word, stage_word};
+use crate::state::Finding;
 
 /// Logs findings, one line each, with its range.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     dropped: u64,
+    /// Those that are not in the history yet; `None`: there is none.
+    history: Option<Vec<Finding>>,
 }
 
 impl Findings {
+    /// Logs them, and gathers them for the history, if there is one.
+    pub(super) fn new(history: bool) -> Self {
+        Self { dropped: 0, history: history.then(Vec::new) }
+    }
+
+    /// What was gathered since the last time.
+    pub(super) fn take(&mut self) -> Vec<Finding> {
+        self.history.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Logs what the checker found since the last time.
     pub(super) fn log(&mut self, checker: &mut Checker) {
-        checker.drain_changes().iter().for_each(log_row);
+        for row in checker.drain_changes() {
+            log_row(&row);
+            if let Some(history) = &mut self.history {
+                history.extend(finding(&row));
+            }
+        }
         let dropped = checker.changes_dropped();
         if dropped > self.dropped {
             let findings = dropped - self.dropped;
@@ -24,6 +42,45 @@ impl Findings {
             self.dropped = dropped;
         }
     }
+}
+
+/// As a row of the history; `None`: it is no finding.
+fn finding(row: &ChangeRow) -> Option<Finding> {
+    let change = &row.change;
+    if let (_, Some(State::Missing | State::LostInLog | State::Unknown(Reason::Joined)))
+    | (None | Some(State::Missing | State::LostInLog), None) = (change.from, change.to)
+        && !matches!(change.from, Some(State::Lost(_)))
+    {
+        return None;
+    }
+    // What was lost and is seen now is recovered; what was seen needs no word.
+    let was = |state: State| gap_state(Some(state)).to_owned();
+    let lost = matches!(change.from, Some(State::Lost(_)));
+    let state = match change.to {
+        None if !lost => return None,
+        to => gap_state(to).to_owned(),
+    };
+    let reason = match change.to {
+        Some(State::Lost(stage)) => Some(stage_word(stage)),
+        Some(State::Unknown(reason)) => Some(reason_word(reason)),
+        Some(State::ByDesign(cause)) => Some(cause_word(cause)),
+        Some(State::Missing | State::Refused | State::LostInLog) | None => None,
+    };
+    Some(Finding {
+        id: 0,
+        at: change.at,
+        view: row.view.clone(),
+        stream: row.stream.clone(),
+        partition: row.partition.clone(),
+        lane: row.lane.clone(),
+        producer: row.producer.clone(),
+        epoch: format!("{:x}", row.epoch),
+        first: change.first,
+        last: change.last,
+        was: change.from.map(was),
+        state,
+        reason: reason.map(str::to_owned),
+    })
 }
 
 fn log_row(row: &ChangeRow) {

@@ -1,24 +1,27 @@
+//! Starting the workers, and those of an earlier run; switching, draining, looking at the sources.
+
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use lacuna_core::report::{DuplicateRow, Filter, GapRow, StreamRow};
-use lacuna_core::totals::Totals;
-use lacuna_core::verdict::State;
-use lacuna_core::{MetricsRow, Reached, Share};
-use tokio::sync::oneshot;
+use lacuna_core::Checker;
 
-use super::merge;
-use super::overview::{self, Look, Overview};
+use super::asking::tell;
+use super::dispatch::Dispatch;
+use super::meeting::Meeting;
 use super::settings::EngineSettings;
 use super::source::{Changed, Opened, Source, SourceStatus};
 use super::switch::Switch;
-use super::worker::{self, Worker};
+use super::worker::{self, Beginning, Worker};
+use crate::clock;
 use crate::groups::GroupRow;
-use crate::members::{Hearing, Told};
-use crate::record::{Ledger, Line};
+use crate::members::Hearing;
+use crate::state::{Health, Keeper, Part, Restored, StoreError};
 
-/// Which states of a gap row are asked for; `None` is a recovered one.
-pub type Wanted = Arc<dyn Fn(Option<State>) -> bool + Send + Sync>;
+/// Longest wait for the last of the state to be kept.
+const LAST_KEEP: Duration = Duration::from_secs(5);
 
 /// A worker has ended, by a defect: what it knew is gone, and half an answer would look like a
 /// whole one.
@@ -30,29 +33,106 @@ pub struct Stopped;
 /// the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    workers: Arc<[worker::Handle]>,
+    pub(super) workers: Arc<[worker::Handle]>,
     sources: Arc<[Box<dyn Source>]>,
-    switch: Arc<Mutex<Switch>>,
-    hearing: Arc<Hearing>,
+    pub(super) dispatch: Arc<Mutex<Dispatch>>,
+    pub(super) hearing: Arc<Hearing>,
+    /// Keeps the state; `None`: it is in memory alone.
+    pub(super) keeper: Option<Keeper>,
+}
+
+/// Why an engine cannot go on from a state.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// The state is of no use.
+    #[error(transparent)]
+    State(#[from] StoreError),
+    /// The system refuses threads.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }
 
 impl Engine {
-    /// Starts the workers; each reads its taps from now on.
+    /// Starts the workers; each reads its taps from now on. What they know is in memory alone.
     pub fn start(settings: &EngineSettings, opened: Vec<Opened>) -> io::Result<Self> {
+        let dispatch = Dispatch::new(settings.switch.clone());
+        let checkers = (0..settings.workers.max(1)).map(|index| checker(settings, index)).collect();
+        Self::run(settings, opened, checkers, dispatch, false)
+    }
+
+    /// Starts the workers where those of an earlier run were when they were last kept, and keeps them
+    /// from now on, at least as often as this.
+    ///
+    /// # Errors
+    /// The state is not what was written, or the system refuses threads.
+    pub fn resume(
+        settings: &EngineSettings,
+        opened: Vec<Opened>,
+        restored: Restored,
+        interval: Duration,
+    ) -> Result<Self, ResumeError> {
         let workers = settings.workers.max(1);
+        let mut checkers = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let mut checker = checker(settings, index);
+            restored.load(index, &mut checker)?;
+            clock::not_before(checker.now().unwrap_or(0));
+            checkers.push(checker);
+        }
+        let now = clock::now_ms();
+        checkers.iter_mut().for_each(|checker| checker.resume(now));
+        let mut dispatch = Dispatch::new(settings.switch.clone());
+        dispatch.restore(&restored, workers, &settings.hearing);
+        let mut engine = Self::run(settings, opened, checkers, dispatch, true)?;
+        let (workers, dispatch) = (engine.workers.clone(), engine.dispatch.clone());
+        let hearing = engine.hearing.clone();
+        let begin = move |to: &Sender<Part>| {
+            let mut dispatch = lock(&dispatch);
+            let (number, writes) = dispatch.fix(&hearing);
+            let several = workers.len() > 1;
+            let meetings = several.then(|| {
+                (Meeting::of(workers.len()).into(), Arc::new(Meeting::of(workers.len() + 1)))
+            });
+            for worker in &*workers {
+                let beginning = Beginning { to: to.clone(), passed: meetings.clone() };
+                worker.send(Box::new(|worker| worker.begin_saving(beginning))).ok()?;
+            }
+            // Nothing is handed out until all have begun.
+            meetings.is_none_or(|(_, begun)| begun.attend()).then_some((
+                number,
+                writes,
+                workers.len(),
+            ))
+        };
+        engine.keeper = Some(Keeper::spawn(restored.into_store(), interval, begin)?);
+        Ok(engine)
+    }
+
+    fn run(
+        settings: &EngineSettings,
+        opened: Vec<Opened>,
+        checkers: Vec<Checker>,
+        dispatch: Dispatch,
+        kept: bool,
+    ) -> io::Result<Self> {
+        let workers = checkers.len();
         let mut sources = Vec::with_capacity(opened.len());
         let mut taps: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
         for Opened { source, taps: own } in opened {
             debug_assert_eq!(own.len(), workers, "a source has one tap for each worker");
+            let name = source.status().name;
             sources.push(source);
             for (worker, tap) in taps.iter_mut().zip(own) {
-                worker.push(tap);
+                worker.push((name.clone(), tap));
             }
         }
         let workers = taps
             .into_iter()
+            .zip(checkers)
             .enumerate()
-            .map(|(index, taps)| Worker::spawn(index, settings, taps))
+            .map(|(index, (taps, checker))| {
+                Worker::spawn(index, dispatch.switch.clone(), taps, checker, kept)
+            })
             .collect::<io::Result<Arc<[worker::Handle]>>>()?;
         for worker in workers.iter().filter(|_| workers.len() > 1) {
             let all = Arc::downgrade(&workers);
@@ -61,164 +141,22 @@ impl Engine {
         Ok(Self {
             workers,
             sources: sources.into(),
-            switch: Arc::new(Mutex::new(settings.switch.clone())),
+            dispatch: Arc::new(Mutex::new(dispatch)),
+            keeper: None,
             hearing: Arc::clone(&settings.hearing),
         })
     }
 
-    /// The report's rows, by stream and view; `lanes` includes lane rows.
-    pub async fn report(&self, filter: Filter, lanes: bool) -> Result<Vec<StreamRow>, Stopped> {
-        if let [only] = &*self.workers {
-            return ask(only, move |worker| worker.checker.report(&filter, lanes)).await;
-        }
-        let parts = self.all(move |worker| worker.part(&filter, lanes));
-        Ok(merge::streams(parts.await?))
+    /// How the keeping of the state goes; `None`: none is kept.
+    #[must_use]
+    pub fn keeping(&self) -> Option<Health> {
+        self.keeper.as_ref().map(Keeper::health)
     }
 
-    /// The totals over all streams and views.
-    pub async fn totals(&self) -> Result<Totals, Stopped> {
-        if let [only] = &*self.workers {
-            return ask(only, |worker| worker.checker.totals()).await;
-        }
-        let parts = self
-            .all(|worker| (worker.checker.totals(), worker.checker.producers(&Filter::default())))
-            .await?;
-        Ok(merge::totals(parts))
-    }
-
-    /// Streams of which a ledger spoke and that no view looks at.
-    pub async fn unwatched_streams(&self) -> Result<Vec<String>, Stopped> {
-        Ok(merge::unwatched(self.all(|worker| worker.checker.watched_streams()).await?))
-    }
-
-    /// Of each partition that is named with a group, a stream and a bound: up to `most` ranges of
-    /// positions below the bound that no member told of, and that the log has.
-    pub async fn unhanded(
-        &self,
-        places: Vec<(String, String, String, u64)>,
-        most: usize,
-    ) -> Result<Vec<Vec<(u64, u64)>>, Stopped> {
-        let found = self.all(move |worker| {
-            let of = |(group, stream, partition, below): &(String, String, String, u64)| {
-                worker.checker.unhanded(group, stream, partition, *below, most)
-            };
-            places.iter().map(of).collect::<Vec<_>>()
-        });
-        // A partition has one worker; the others know nothing of it.
-        let either = |one: Vec<Vec<_>>, other: Vec<_>| {
-            one.into_iter().zip(other).map(|(a, b)| if a.is_empty() { b } else { a }).collect()
-        };
-        Ok(found.await?.into_iter().reduce(either).unwrap_or_default())
-    }
-
-    /// Gap rows that `wanted` takes, newest first, at most `limit`, older than `before` (an `age`).
-    pub async fn gaps(
-        &self,
-        filter: Filter,
-        wanted: Wanted,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<GapRow>, Stopped> {
-        // A gap's age is the time of its opening, so those of all workers are one order already.
-        let rows =
-            self.all(move |worker| worker.checker.gaps(&filter, &*wanted, before, limit)).await?;
-        Ok(merge::newest(rows, |row| row.age, limit))
-    }
-
-    /// Repeats, newest first, at most `limit`, older than `before` (an `age`).
-    pub async fn duplicates(
-        &self,
-        filter: Filter,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<DuplicateRow>, Stopped> {
-        let ages = merge::Ages::of(self.workers.len());
-        let rows = self
-            .all(move |worker| {
-                let before = ages.before(worker.index, before);
-                let mut rows = worker.checker.duplicates(&filter, before, limit);
-                rows.iter_mut().for_each(|row| row.age = ages.global(worker.index, row.age));
-                rows
-            })
-            .await?;
-        Ok(merge::newest(rows, |row| row.age, limit))
-    }
-
-    /// One row of counters and gauges for each partition of each view, and of the same moment the
-    /// lost rows that these filters take.
-    pub async fn metrics(
-        &self,
-        lost_of: Vec<Filter>,
-    ) -> Result<(Vec<MetricsRow>, Vec<GapRow>), Stopped> {
-        let parts = self.all(move |worker| {
-            let rows = worker.checker.metrics();
-            (rows, overview::lost(&mut worker.checker, &lost_of))
-        });
-        let (rows, lost): (Vec<_>, Vec<_>) = parts.await?.into_iter().unzip();
-        Ok((rows.into_iter().flatten().collect(), lost.into_iter().flatten().collect()))
-    }
-
-    /// The lost rows that these filters take.
-    pub async fn lost(&self, of: Vec<Filter>) -> Result<Vec<GapRow>, Stopped> {
-        let rows = self.all(move |worker| overview::lost(&mut worker.checker, &of)).await?;
-        Ok(rows.into_iter().flatten().collect())
-    }
-
-    /// All that one look needs, each partition's part of one moment.
-    pub async fn overview(&self, look: Look) -> Result<Overview, Stopped> {
-        let look = Arc::new(look);
-        let (limit, repeats) = (look.limit, look.repeats);
-        let ages = merge::Ages::of(self.workers.len());
-        let parts = self.all(move |worker| overview::Part::of(worker, &look, ages)).await?;
-        Ok(Overview::join(parts, limit, repeats))
-    }
-
-    /// How often each limit of the checkers was reached, all workers together.
-    pub async fn reached(&self) -> Result<Vec<Reached>, Stopped> {
-        self.all(|worker| worker.checker.reached()).await
-    }
-
-    /// Takes lines, in order, at the time of their arrival.
-    pub async fn observations(&self, lines: Vec<Line<'static>>) -> Result<(), Stopped> {
-        let workers = self.workers.len();
-        let mut parts: Vec<Vec<Line<'static>>> = (0..workers).map(|_| Vec::new()).collect();
-        for line in lines {
-            match &line {
-                Line::At(place, _) => {
-                    parts[Share::owner(&place.stream, &place.partition, workers)].push(line);
-                }
-                Line::Ledger(ledger) => {
-                    let record = ledger.record();
-                    parts[Share::owner(record.stream, record.lane, workers)].push(line);
-                }
-            }
-        }
-        for (worker, part) in self.workers.iter().zip(parts) {
-            if !part.is_empty() {
-                tell(worker, move |worker| worker.take(&part)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what members of groups were handed, in order, at the time of its arrival.
-    pub async fn told(&self, told: Told) -> Result<(), Stopped> {
-        let workers = self.workers.len();
-        let mut parts: Vec<Told> = (0..workers).map(|_| Vec::new()).collect();
-        for (place, events) in told {
-            parts[Share::owner(&place.stream, &place.partition, workers)].push((place, events));
-        }
-        for (worker, part) in self.workers.iter().zip(parts) {
-            if !part.is_empty() {
-                tell(worker, move |worker| worker.take_told(&part)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes ledger records, in order, at the time of their arrival.
-    pub async fn ledger(&self, records: Vec<Ledger>) -> Result<(), Stopped> {
-        self.observations(records.into_iter().map(Line::Ledger).collect()).await
+    /// Where the history of findings is; `None`: there is none.
+    #[must_use]
+    pub fn history(&self) -> Option<&Path> {
+        self.keeper.as_ref().map(Keeper::dir)
     }
 
     /// Whether members of groups have been heard.
@@ -230,24 +168,30 @@ impl Engine {
     /// Whether this stream is checked; without one: whether checking is on at all.
     #[must_use]
     pub fn checking(&self, stream: Option<&str>) -> bool {
-        self.switch.lock().unwrap_or_else(PoisonError::into_inner).is_on(stream)
+        lock(&self.dispatch).switch.is_on(stream)
     }
 
     /// The switch as it is.
     #[must_use]
     pub fn switch(&self) -> Switch {
-        self.switch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.dispatch).switch.clone()
     }
 
     /// Turns checking of one stream, or of all, off or on. While it is off nothing is judged; what
     /// was open then, and what passes, is unknown (paused).
     pub async fn set_checking(&self, stream: Option<String>, on: bool) -> Result<(), Stopped> {
-        let switch = {
-            let mut switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
-            switch.set(stream, on);
-            switch.clone()
+        let (number, answers) = {
+            let mut dispatch = lock(&self.dispatch);
+            dispatch.set(stream, on);
+            let switch = dispatch.switch.clone();
+            let turn = move |worker: &mut Worker| worker.switch(switch.clone());
+            let answers: Vec<_> = self.workers.iter().map(|own| tell(own, turn.clone())).collect();
+            (dispatch.next, answers)
         };
-        self.tell_all(move |worker| worker.switch(switch.clone())).await
+        for answer in answers {
+            answer.await?;
+        }
+        self.keep(number).await
     }
 
     /// Judges by this from now on: gaps that are open have the new grace from their opening, what was
@@ -284,74 +228,26 @@ impl Engine {
         self.sources.iter().all(|source| source.status().ready)
     }
 
-    /// Stops reading, after the piece in hand. Questions are still answered.
+    /// Stops reading, after the piece in hand, and keeps what was read. Questions are still answered.
     pub async fn drain(&self) -> Result<(), Stopped> {
-        self.tell_all(Worker::drain).await
-    }
-
-    async fn all<T, F>(&self, question: F) -> Result<Vec<T>, Stopped>
-    where
-        T: Send + 'static,
-        F: Fn(&mut Worker) -> T + Clone + Send + 'static,
-    {
-        // All are asked before the first answer is awaited, so they work side by side.
-        let asked: Vec<_> =
-            self.workers.iter().map(|worker| ask(worker, question.clone())).collect();
-        let mut answers = Vec::with_capacity(asked.len());
-        for answer in asked {
-            answers.push(answer.await?);
-        }
-        Ok(answers)
-    }
-
-    async fn tell_all(
-        &self,
-        what: impl Fn(&mut Worker) + Clone + Send + 'static,
-    ) -> Result<(), Stopped> {
-        let told: Vec<_> = self.workers.iter().map(|worker| tell(worker, what.clone())).collect();
-        for done in told {
-            done.await?;
+        self.tell_all(Worker::drain).await?;
+        if let Some(keeper) = &self.keeper {
+            // A disk that hangs does not hold up the end.
+            drop(tokio::time::timeout(LAST_KEEP, keeper.close()).await);
         }
         Ok(())
     }
 }
 
-/// A question: nobody answers it once who asked has gone away, as slow clients do.
-fn ask<T: Send + 'static>(
-    worker: &worker::Handle,
-    question: impl FnOnce(&mut Worker) -> T + Send + 'static,
-) -> impl Future<Output = Result<T, Stopped>> {
-    send(worker, |worker, answer| {
-        if !answer.is_closed() {
-            let found = question(worker);
-            // What follows from it stands before any later question to another worker.
-            worker.pass_on();
-            drop(answer.send(found));
-        }
-    })
-}
-
-/// What is to be done, whether or not somebody waits for it.
-fn tell(
-    worker: &worker::Handle,
-    what: impl FnOnce(&mut Worker) + Send + 'static,
-) -> impl Future<Output = Result<(), Stopped>> {
-    send(worker, |worker, done| {
-        what(worker);
-        worker.pass_on();
-        // Who waited may have gone away meanwhile.
-        done.send(()).ok();
-    })
-}
-
-fn send<T: Send + 'static>(
-    worker: &worker::Handle,
-    task: impl FnOnce(&mut Worker, oneshot::Sender<T>) + Send + 'static,
-) -> impl Future<Output = Result<T, Stopped>> {
-    let (answer, answered) = oneshot::channel();
-    let sent = worker.send(Box::new(move |worker| task(worker, answer)));
-    async move {
-        sent?;
-        answered.await.map_err(|_| Stopped)
+fn checker(settings: &EngineSettings, index: usize) -> Checker {
+    let mut checker = Checker::new(settings.share(index));
+    for (stream, own) in &settings.streams {
+        checker.configure(stream, own.clone());
     }
+    checker
+}
+
+/// What is handed out under one lock reaches all workers in one order.
+pub(super) fn lock(dispatch: &Mutex<Dispatch>) -> MutexGuard<'_, Dispatch> {
+    dispatch.lock().unwrap_or_else(PoisonError::into_inner)
 }

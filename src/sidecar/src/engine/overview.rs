@@ -9,7 +9,7 @@ use lacuna_core::report::{DuplicateRow, Filter, GapRow, StreamRow};
 use lacuna_core::totals::{Lost, Totals};
 use lacuna_core::verdict::{Stage, State};
 
-use super::handle::Wanted;
+use super::asking::Wanted;
 use super::merge::{self, Ages};
 use super::worker::Worker;
 use crate::acknowledged::Acknowledgements;

@@ -5,6 +5,7 @@ use lacuna_core::{Limits, Settings, Share, StreamSettings};
 
 use super::switch::Switch;
 use crate::members::{Hearing, Outside};
+use crate::state::Resumed;
 
 /// What the engine is started with.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct EngineSettings {
     pub streams: HashMap<String, StreamSettings>,
     /// What is checked from the start.
     pub switch: Switch,
+    /// Where the taps of sources go on, by source.
+    pub resumed: Arc<HashMap<String, Resumed>>,
     /// What sources know of groups and logs that members of groups are judged by.
     pub outside: Arc<Outside>,
     /// Whether members of groups have been heard.
@@ -31,6 +34,7 @@ impl Default for EngineSettings {
             checker: Settings::default(),
             streams: HashMap::new(),
             switch: Switch::default(),
+            resumed: Arc::default(),
             outside: Arc::default(),
             hearing: Arc::default(),
         }

@@ -49,6 +49,8 @@ pub struct SourceStatus {
     pub lag: u64,
     /// Partitions that it watches.
     pub partitions: usize,
+    /// Messages of streams for which there was no room: they are not judged.
+    pub unplaced: u64,
     /// What went wrong last, while it is not up.
     pub error: Option<String>,
 }
@@ -64,6 +66,12 @@ pub trait Tap: Debug + Send {
     /// epoch, 0: nothing yet; `None`: it has no such channel.
     fn ledger_read(&self) -> Option<u64> {
         None
+    }
+
+    /// Writes from where it goes on, under names of its own: all of it, each time. Whoever opens the
+    /// source again finds it in [`EngineSettings::resumed`].
+    fn save(&self, write: &mut dyn FnMut(&str, Vec<u8>)) {
+        _ = write;
     }
 
     /// The switch has moved: pauses what is off now, watches again what is on again.

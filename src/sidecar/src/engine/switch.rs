@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// What is checked: everything, but for the streams that are switched off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Switch {
     all: bool,
     off: BTreeSet<String>,
@@ -34,6 +36,15 @@ impl Switch {
         self.moved
     }
 
+    /// Streams that may be off by their own names at the request of clients: each is kept, and shown.
+    pub const MOST_OFF: usize = 10_000;
+
+    /// Whether there is room for one more stream that is off by its own name.
+    #[must_use]
+    pub fn has_room(&self, stream: &str) -> bool {
+        self.off.len() < Self::MOST_OFF || self.off.contains(stream)
+    }
+
     /// Turns one stream, or all of it, on or off. A stream that was turned off by its name stays
     /// off when all is turned on.
     pub fn set(&mut self, stream: Option<String>, on: bool) {
@@ -53,6 +64,18 @@ impl Switch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_names_finds_no_room() {
+        let mut switch = Switch::default();
+        for number in 0..Switch::MOST_OFF {
+            assert!(switch.has_room(&number.to_string()));
+            switch.set(Some(number.to_string()), false);
+        }
+        assert!(switch.has_room("7") && !switch.has_room("orders"));
+        switch.set(Some("7".to_owned()), true);
+        assert!(switch.has_room("orders"));
+    }
 
     #[test]
     fn a_stream_turned_off_by_name_stays_off() {

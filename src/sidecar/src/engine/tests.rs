@@ -25,6 +25,7 @@ impl Source for Broken {
             ready: false,
             lag: 0,
             partitions: 0,
+            unplaced: 0,
             error: None,
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::io;
-use std::sync::Weak;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -10,13 +10,15 @@ use lacuna_core::{Checker, PartitionId, Passed, Watch};
 
 use super::findings::Findings;
 use super::handle::Stopped;
+use super::meeting::Meeting;
 use super::merge;
-use super::settings::EngineSettings;
+use super::saving::{self, Saving, Written};
 use super::source::Tap;
 use super::switch::Switch;
 use crate::clock;
 use crate::members::Told;
 use crate::record::{Event, Line, Place};
+use crate::state::{Part, Writes};
 
 /// Longest wait for a message before questions are looked at again.
 const WAIT: Duration = Duration::from_millis(20);
@@ -51,7 +53,15 @@ impl Handle {
 pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) checker: Checker,
-    taps: Vec<Box<dyn Tap>>,
+    /// With their sources' names.
+    taps: Vec<(String, Box<dyn Tap>)>,
+    /// What they wrote of where they go on; `None`: nothing is kept.
+    written: Option<Written>,
+    /// An instant that is to be fixed together with the other workers.
+    beginning: Option<Beginning>,
+    saving: Option<Saving>,
+    /// Where taps go on that have ended.
+    left: Writes,
     /// Partitions that others observe and report here.
     places: HashMap<Place<'static>, Reported, foldhash::fast::RandomState>,
     switch: Switch,
@@ -65,6 +75,15 @@ pub(super) struct Worker {
     workers: Weak<[Handle]>,
 }
 
+/// An instant that is to be fixed.
+pub(super) struct Beginning {
+    /// Where this worker's part goes.
+    pub(super) to: Sender<Part>,
+    /// Where several workers wait: until all have passed on what they had to, and until all have taken
+    /// it.
+    pub(super) passed: Option<(Arc<Meeting>, Arc<Meeting>)>,
+}
+
 struct Reported {
     id: PartitionId,
     on: bool,
@@ -75,26 +94,28 @@ struct Reported {
 impl Worker {
     pub(super) fn spawn(
         index: usize,
-        settings: &EngineSettings,
-        taps: Vec<Box<dyn Tap>>,
+        switch: Switch,
+        taps: Vec<(String, Box<dyn Tap>)>,
+        checker: Checker,
+        kept: bool,
     ) -> io::Result<Handle> {
-        let mut checker = Checker::new(settings.share(index));
-        for (stream, own) in &settings.streams {
-            checker.configure(stream, own.clone());
-        }
         let mut worker = Self {
             index,
             checker,
             taps,
+            written: kept.then(Written::default),
+            beginning: None,
+            saving: None,
+            left: Writes::default(),
             places: HashMap::default(),
             switch: Switch::default(),
-            findings: Findings::default(),
+            findings: Findings::new(kept),
             full: false,
             swept_at: clock::now_ms(),
             ledger_read: None,
             workers: Weak::<[Handle; 0]>::new(),
         };
-        worker.switch(settings.switch.clone());
+        worker.switch(switch);
         let (sender, tasks) = mpsc::channel();
         thread::Builder::new()
             .name(format!("lacuna-worker-{index}"))
@@ -129,6 +150,10 @@ impl Worker {
                 self.read(if busy { Duration::ZERO } else { WAIT })
             };
             busy |= self.sweep();
+            if let Some(beginning) = self.beginning.take() {
+                self.begin_together(&beginning, tasks);
+            }
+            busy |= self.go_on_saving();
             self.pass_on();
         }
     }
@@ -136,13 +161,13 @@ impl Worker {
     fn read(&mut self, wait: Duration) -> bool {
         let mut busy = false;
         let mut wait = wait;
-        for tap in &mut self.taps {
+        for (_, tap) in &mut self.taps {
             busy |= tap.read(&mut self.checker, wait);
             if busy {
                 wait = Duration::ZERO;
             }
         }
-        let ledger_read = self.taps.iter().filter_map(|tap| tap.ledger_read()).min();
+        let ledger_read = self.taps.iter().filter_map(|(_, tap)| tap.ledger_read()).min();
         if let Some(at) = ledger_read.filter(|&at| self.ledger_read.is_none_or(|was| was < at)) {
             self.ledger_read = ledger_read;
             self.checker.ledger_read(at);
@@ -276,7 +301,7 @@ impl Worker {
     /// Pauses what is off now, and watches again what is on again.
     pub(super) fn switch(&mut self, switch: Switch) {
         let at = clock::now_ms();
-        for tap in &mut self.taps {
+        for (_, tap) in &mut self.taps {
             tap.switch(&mut self.checker, &switch);
         }
         for (place, reported) in &mut self.places {
@@ -296,9 +321,58 @@ impl Worker {
         self.switch = switch;
     }
 
+    /// Fixes an instant, which is kept when all workers have sent their parts of it.
+    pub(super) fn begin_saving(&mut self, beginning: Beginning) {
+        if beginning.passed.is_some() {
+            self.beginning = Some(beginning);
+        } else {
+            self.begin(&beginning.to);
+        }
+    }
+
+    /// The same for several workers: what one has passed on before is before it for the other.
+    fn begin_together(&mut self, beginning: &Beginning, tasks: &Receiver<Task>) {
+        self.pass_on();
+        let Some((passed, begun)) = &beginning.passed else { return };
+        if !passed.attend() {
+            return;
+        }
+        while let Ok(task) = tasks.try_recv() {
+            task(self);
+        }
+        if begun.attend() {
+            self.begin(&beginning.to);
+        }
+    }
+
+    fn begin(&mut self, to: &Sender<Part>) {
+        // One that is still under way is finished first.
+        while self.go_on_saving() {}
+        self.findings.log(&mut self.checker);
+        let Some(written) = &mut self.written else { return };
+        let findings = self.findings.take();
+        let mut saving = Saving::begin(self.index, &mut self.checker, findings, to.clone());
+        saving.add(std::mem::take(&mut self.left));
+        for (source, tap) in &self.taps {
+            saving.add(saving::taps(self.index, source, &**tap, written));
+        }
+        self.saving = Some(saving);
+    }
+
+    /// True: there is more to do.
+    fn go_on_saving(&mut self) -> bool {
+        self.saving = self.saving.take().and_then(|saving| saving.go_on(&mut self.checker));
+        self.saving.is_some()
+    }
+
     /// Stops reading.
     pub(super) fn drain(&mut self) {
-        self.taps.clear();
+        while self.go_on_saving() {}
+        for (source, tap) in self.taps.drain(..) {
+            if let Some(written) = &mut self.written {
+                self.left.add(saving::taps(self.index, &source, &*tap, written));
+            }
+        }
         while self.checker.sweep(clock::now_ms(), SWEEP_BUDGET) {}
         self.findings.log(&mut self.checker);
     }

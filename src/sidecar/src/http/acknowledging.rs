@@ -17,6 +17,8 @@ use crate::clock;
 use crate::engine::stage_mut;
 use crate::report::GapJson;
 
+/// Under this name they are kept.
+pub const ACKNOWLEDGED: &str = "acknowledged";
 /// Longest name and longest note, in bytes.
 const MAX_BY: usize = 200;
 const MAX_NOTE: usize = 4_000;
@@ -64,6 +66,7 @@ pub(super) async fn acknowledge(
     };
     let said = Said { by, note, at: clock::now_ms() };
     api.acknowledgements().add(&row, said.clone())?;
+    keep(api).await?;
     Ok((row, said))
 }
 
@@ -79,7 +82,14 @@ pub(super) async fn remove(
 pub(super) async fn take_back(api: &Api, id: &str) -> Result<GapRow, Problem> {
     let (row, _) = find(api, id).await?;
     api.acknowledgements().remove(&row);
+    keep(api).await?;
     Ok(row)
+}
+
+/// Keeps what people said.
+async fn keep(api: &Api) -> Result<(), Problem> {
+    let all = serde_json::to_vec(&*api.acknowledgements()).unwrap_or_default();
+    Ok(api.engine.keep_record(ACKNOWLEDGED, all).await?)
 }
 
 /// The lost row of this id, as rows are shown.

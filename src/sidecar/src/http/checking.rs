@@ -1,7 +1,7 @@
 //! `GET` and `PUT /v1/checking`: the switch.
 
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ use super::problem::Problem;
 use super::query;
 use super::report::json;
 use super::router::Api;
+use crate::engine::Switch;
+use crate::gauges::Limit;
 
 /// Of one stream, or of all.
 #[derive(Deserialize)]
@@ -33,6 +35,17 @@ pub(super) async fn set(State(api): State<Api>, uri: Uri, body: Body) -> Result<
     let Which { stream } = query::read(&uri)?;
     let Checking { enabled } = serde_json::from_slice(&body.bytes)
         .map_err(|error| Problem::bad(format!("body is not {{\"enabled\":true}}: {error}")))?;
-    api.engine.set_checking(stream.clone(), enabled).await?;
+    turn(&api, stream.clone(), enabled).await?;
     json(&Checking { enabled: api.engine.checking(stream.as_deref()) })
+}
+
+/// Turns it, unless one more stream would be off by its own name than can be kept.
+pub(super) async fn turn(api: &Api, stream: Option<String>, on: bool) -> Result<(), Problem> {
+    let most = Switch::MOST_OFF;
+    if !on && stream.as_ref().is_some_and(|stream| !api.engine.switch().has_room(stream)) {
+        api.gauges.reached(Limit::StreamsOff);
+        let what = format!("{most} streams are off by their own names, and no more can be");
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what));
+    }
+    Ok(api.engine.set_checking(stream, on).await?)
 }

@@ -25,8 +25,10 @@ pub(super) async fn metrics(
     let dealt_with = api.acknowledgements().clone();
     let (mut rows, lost) = api.engine.metrics(dealt_with.filters()).await?;
     less_acknowledged(&mut rows, dealt_with.split_all(lost));
-    api.gauges.set_sources(&api.engine.sources());
-    api.gauges.set_reached(&api.engine.reached().await?);
+    let sources = api.engine.sources();
+    api.gauges.set_sources(&sources);
+    api.gauges.set_reached(&api.engine.reached().await?, &sources);
+    api.gauges.set_state(api.engine.keeping().as_ref());
     let streams: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
     for stream in iter::once(None).chain(streams.into_iter().map(Some)) {
         api.gauges.set_checking(stream, api.engine.checking(stream));
@@ -67,6 +69,10 @@ pub(super) async fn alive(State(api): State<Api>) -> Result<&'static str, Proble
 }
 
 pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Problem> {
+    if let Some(why) = api.engine.keeping().and_then(|health| health.failing) {
+        let what = format!("the state cannot be kept, checking goes on in memory: {why}");
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what));
+    }
     if api.engine.ready() {
         return Ok("ready\n");
     }

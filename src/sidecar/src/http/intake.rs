@@ -1,19 +1,17 @@
 //! `POST /v1/observations` and `/v1/ledger`: a body is taken as a whole, or not at all.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use lacuna_ring::order;
 use serde::Serialize;
 
-use super::batches::{Batch, Known};
 use super::body::Body;
 use super::lease;
 use super::limits::Held;
 use super::problem::Problem;
 use super::report::json;
 use super::router::Api;
-use crate::engine::Stopped;
+use crate::engine::{self, Batch, Stopped};
 use crate::members::Lease;
 use crate::record::{Ledger, Line, LineError, Lines};
 
@@ -31,7 +29,7 @@ pub(super) async fn observations(
     headers: HeaderMap,
     Body { bytes, held }: Body,
 ) -> Result<Response, Problem> {
-    let batch = headers.get("lacuna-batch").map(Batch::read).transpose()?;
+    let batch = headers.get("lacuna-batch").map(batch).transpose()?;
     let lease = headers.get("lacuna-lease").map(lease::read).transpose()?;
     let lines = lines(&bytes, |text| Line::parse(text).map(Line::into_owned))?;
     if lease.is_some() && batch.is_none() {
@@ -55,28 +53,20 @@ async fn take(
     lines: Vec<Line<'static>>,
 ) -> Result<Taken, Problem> {
     let taken = lines.len();
-    let Some(batch) = batch else {
-        api.engine.observations(lines).await?;
-        return Ok(Taken { v: 1, taken, repeated: false });
-    };
-    // Held until it is taken: the same batch may come twice at the same time.
-    let mut batches = api.batches.lock().await;
-    let known = batches.look_up(&batch)?;
-    if lease.is_some() && known == Known::New {
-        lease::admit(api.engine.hearing(), &batches, &batch)?;
-    }
-    match known {
-        Known::Taken => Ok(Taken { v: 1, taken: 0, repeated: true }),
-        Known::New => {
-            let places: Vec<_> = lease.iter().flat_map(|_| lease::places(&lines)).collect();
-            api.engine.observations(lines).await?;
-            if let Some(lease) = lease {
-                api.engine.hearing().taken(batch.source(), lease, places, order());
-            }
-            batches.note(batch);
-            Ok(Taken { v: 1, taken, repeated: false })
-        }
-    }
+    let lease = lease.map(|lease| (lease, lease::places(&lines)));
+    Ok(match api.engine.take(batch, lease, lines).await? {
+        engine::Taken::Now => Taken { v: 1, taken, repeated: false },
+        engine::Taken::Before => Taken { v: 1, taken: 0, repeated: true },
+    })
+}
+
+fn batch(header: &HeaderValue) -> Result<Batch, Problem> {
+    header.to_str().ok().and_then(Batch::parse).ok_or_else(|| {
+        Problem::bad(format!(
+            "Lacuna-Batch is not <source>;<n>, a name of at most {} bytes and a number",
+            Batch::MAX_NAME
+        ))
+    })
 }
 
 pub(super) async fn ledger(

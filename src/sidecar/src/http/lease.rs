@@ -1,12 +1,11 @@
 //! `Lacuna-Lease: <ms>`, beside `Lacuna-Batch`: a member that says when it will be heard again.
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 
 use lacuna_core::Watch;
 
-use super::batches::{Batch, Batches};
 use super::problem::Problem;
-use crate::members::{Hearing, Lease, TooMany};
+use crate::members::Lease;
 use crate::record::{Event, Line, Place};
 
 /// Longest lease, in ms: until it is over, nothing that its views lack can be judged.
@@ -24,19 +23,6 @@ pub(super) fn read(header: &HeaderValue) -> Result<Lease, Problem> {
     });
     lease.ok_or_else(|| {
         Problem::bad(format!("Lacuna-Lease is not <ms>[;more][;busy], with at most {MAX_MS} ms"))
-    })
-}
-
-/// Refuses a source that goes on with what nobody here has heard the beginning of.
-pub(super) fn admit(hearing: &Hearing, batches: &Batches, batch: &Batch) -> Result<(), Problem> {
-    if !batch.is_first() && !batches.knows(batch) {
-        let what = "this source is not known here: under another name, begin again with batch 1 \
-                    and `watch` lines";
-        return Err(Problem::new(StatusCode::CONFLICT, what));
-    }
-    hearing.admit(batch.source()).map_err(|TooMany| {
-        let what = "more members report than are kept: use rings (members.ring_dir)";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, what)
     })
 }
 

@@ -1,12 +1,12 @@
 //! The HTTP interface (contracts §6).
 
 mod acknowledging;
-mod batches;
 mod body;
 mod checking;
 mod findings;
 mod groups;
 mod health;
+mod history;
 mod intake;
 mod lease;
 mod limits;
@@ -21,6 +21,7 @@ mod router;
 mod serve;
 mod socket;
 
+pub use acknowledging::ACKNOWLEDGED;
 pub use limits::HttpLimits;
 pub use problem::Problem;
 pub use router::{Api, KafkaBrokers, router};

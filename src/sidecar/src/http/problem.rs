@@ -4,7 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::engine::Stopped;
+use crate::engine::{Stopped, TakeError};
 
 /// A problem. Nothing of the request that earned it was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,18 @@ impl Problem {
 impl From<Stopped> for Problem {
     fn from(stopped: Stopped) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, stopped.to_string())
+    }
+}
+
+impl From<TakeError> for Problem {
+    fn from(error: TakeError) -> Self {
+        let status = match error {
+            TakeError::Stopped(_) | TakeError::NotKept(_) | TakeError::TooMany => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            TakeError::TooOld(_) | TakeError::Unheard => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

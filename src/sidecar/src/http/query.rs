@@ -29,6 +29,15 @@ pub(super) fn age(cursor: Option<&str>) -> Result<Option<u64>, Problem> {
     age.map(Some).map_err(|_| Problem::bad(format!("cursor {cursor:?} is not one of ours")))
 }
 
+/// How many rows are asked for.
+pub(super) fn limit(limit: Option<usize>) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(LIMIT),
+        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        Some(limit) => Err(Problem::bad(format!("limit {limit} is not 1 to {MAX_LIMIT}"))),
+    }
+}
+
 /// Which rows, and how many. Every path that lists rows takes all of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,11 +63,7 @@ impl Rows {
     }
 
     pub(super) fn limit(&self) -> Result<usize, Problem> {
-        match self.limit {
-            None => Ok(LIMIT),
-            Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-            Some(limit) => Err(Problem::bad(format!("limit {limit} is not 1 to {MAX_LIMIT}"))),
-        }
+        limit(self.limit)
     }
 
     /// The age that the last page ended with.

@@ -10,14 +10,15 @@ use axum::routing::{get, post, put};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use super::batches::Batches;
 use super::limits::{HttpLimits, Room};
 use super::problem::Problem;
 use super::pulse::{self, Pulse};
-use super::{acknowledging, checking, findings, groups, health, intake, origin, page, report};
+use super::{
+    acknowledging, checking, findings, groups, health, history, intake, origin, page, report,
+};
 use crate::acknowledged::Acknowledgements;
 use crate::engine::Engine;
-use crate::gauges::{Gauges, Limit};
+use crate::gauges::{Gauges, Limit, WebhookCounts};
 
 /// What all of it looks like, for programs.
 const OPENAPI: &str = include_str!("../../openapi.json");
@@ -27,7 +28,6 @@ const OPENAPI: &str = include_str!("../../openapi.json");
 pub struct Api {
     pub(super) engine: Engine,
     judging: Arc<[AtomicU64; 2]>,
-    pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) gauges: Gauges,
     pub(super) limits: HttpLimits,
     pub(super) room: Room,
@@ -55,7 +55,6 @@ impl Api {
         Self {
             engine,
             judging: Arc::new([grace_ms, clock_skew_ms].map(AtomicU64::new)),
-            batches: Arc::default(),
             gauges: Gauges::new(),
             limits,
             room: Room::new(limits.max_bodies_bytes),
@@ -66,6 +65,11 @@ impl Api {
             acknowledged: Arc::default(),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// What becomes of findings that are posted.
+    pub(crate) fn webhook_counts(&self) -> WebhookCounts {
+        self.gauges.webhook()
     }
 
     /// Names the Kafka clusters that the streams are read from.
@@ -134,6 +138,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/acknowledgements", get(acknowledging::list))
         .route("/v1/events", get(pulse::events))
         .route("/v1/duplicates", get(findings::duplicates))
+        .route("/v1/findings", get(history::findings))
         .route("/v1/groups", get(groups::groups))
         .route("/v1/observations", post(intake::observations))
         .route("/v1/ledger", post(intake::ledger))

@@ -21,6 +21,13 @@ const LEASES: usize = 10_000;
 /// How often members are looked for that were to be heard by now.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long members may take to be heard again after a restart, ms.
+const RETURN_MS: u64 = 60_000;
+
+/// A member as it is kept: its source, and of each place the names, and whether it reads committed
+/// messages only and in order.
+type Kept = (String, Vec<([String; 3], bool, bool)>);
+
 /// What is known of the members of all views. All times are those of [`lacuna_ring::order`].
 #[derive(Debug, Default)]
 pub struct Hearing(Mutex<Heard>);
@@ -134,6 +141,44 @@ impl Hearing {
             lives
         });
         told
+    }
+
+    /// Who reports of what, to be kept: a restart must not take their silence for the end.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u8> {
+        let heard = self.heard();
+        let mut kept: Vec<Kept> = Vec::with_capacity(heard.leases.len());
+        for (source, held) in &heard.leases {
+            let place = |(place, watch): (&Place<'static>, &Watch)| {
+                let Place { view, stream, partition } = place;
+                let names = [view, stream, partition].map(ToString::to_string);
+                (names, watch.committed, watch.ordered)
+            };
+            let mut places: Vec<_> = held.places.iter().map(place).collect();
+            places.sort_unstable();
+            kept.push((source.clone(), places));
+        }
+        kept.sort_unstable();
+        serde_json::to_vec(&kept).unwrap_or_default()
+    }
+
+    /// Goes on with those that were kept: until they are heard again, nothing that their views lack is
+    /// judged; if that takes too long, it is unknown.
+    pub fn restore(&self, kept: &[u8]) {
+        let kept: Vec<Kept> = serde_json::from_slice(kept).unwrap_or_default();
+        for (source, places) in kept {
+            let places =
+                places.into_iter().map(|([view, stream, partition], committed, ordered)| {
+                    let place = Place {
+                        view: view.into(),
+                        stream: stream.into(),
+                        partition: partition.into(),
+                    };
+                    (place, Some(Watch { committed, ordered, ..Watch::default() }))
+                });
+            let lease = Lease { ms: RETURN_MS, more: true, busy: true };
+            self.taken(&source, lease, places, order());
+        }
     }
 
     /// Whether all has been heard that members of this view were handed before `since`; with

@@ -21,7 +21,7 @@ pub const fn gap_state(state: Option<State>) -> &'static str {
 }
 
 /// The words that choose rows by their state.
-const STATES: [&str; 9] = [
+pub(crate) const STATES: [&str; 9] = [
     "missing",
     "lost",
     "refused",

@@ -15,6 +15,8 @@ struct State {
     up: bool,
     ready: bool,
     error: Option<String>,
+    /// What a connection failed of, since it could read.
+    reason: Option<String>,
 }
 
 impl Health {
@@ -25,7 +27,7 @@ impl Health {
     /// It can read.
     pub(super) fn up(&self) {
         let mut state = self.state();
-        state.error = None;
+        (state.error, state.reason) = (None, None);
         if !std::mem::replace(&mut state.up, true) {
             tracing::info!(source = self.name, "reads");
         }
@@ -42,15 +44,34 @@ impl Health {
         state.error = Some(error);
     }
 
+    /// What a connection failed of, told to the log once: that nobody answers says nothing of why, be it
+    /// a password, a certificate or a port.
+    pub(super) fn because(&self, reason: &str) {
+        let mut state = self.state();
+        if state.reason.is_none() {
+            tracing::warn!(source = self.name, reason, "a connection fails");
+        }
+        state.reason = Some(reason.to_owned());
+    }
+
     /// It watches what it found first.
     pub(super) fn ready(&self) {
         self.state().ready = true;
     }
 
+    /// Whether it does.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state().ready
+    }
+
     pub(super) fn status(&self, lag: u64, partitions: usize) -> SourceStatus {
-        let State { up, ready, ref error } = *self.state();
+        let State { up, ready, ref error, ref reason } = *self.state();
         let (name, kind) = (self.name.clone(), self.kind);
-        SourceStatus { name, kind, up, ready, lag, partitions, error: error.clone() }
+        let error = error.as_ref().map(|error| match reason {
+            Some(reason) => format!("{error}: {reason}"),
+            None => error.clone(),
+        });
+        SourceStatus { name, kind, up, ready, lag, partitions, unplaced: 0, error }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -45,7 +45,8 @@ impl Tap for Endless {
 impl Source for Endless {
     fn status(&self) -> SourceStatus {
         let (name, kind) = ("endless".to_owned(), "test");
-        SourceStatus { name, kind, up: true, ready: true, lag: 0, partitions: 1, error: None }
+        let (up, ready, lag, partitions, unplaced) = (true, true, 0, 1, 3);
+        SourceStatus { name, kind, up, ready, lag, partitions, unplaced, error: None }
     }
 }
 
@@ -267,4 +268,12 @@ async fn many_questions_do_not_keep_the_check_loop_from_reading() {
     for asked in asking {
         asked.await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_for_which_a_source_has_no_room_are_counted() {
+    let server = Server::start(limits()).await;
+    assert_eq!(server.reached("limits.partitions").await, 3);
+    assert_eq!(server.reached("limits.partitions").await, 3);
+    assert_eq!(server.reached("streams_off").await, 0);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
+use lacuna::clock::now_ms;
 use lacuna::engine::{Engine, EngineSettings, Opened, Source, SourceStatus, Switch, Tap};
 use lacuna::http::{Api, HttpLimits, router};
 use lacuna::members::end_leases;
@@ -340,7 +341,9 @@ async fn a_member_that_is_not_heard_in_time_leaves_its_view_unknown() {
         (totals["seen"].clone(), totals["missing"].clone(), totals["unknown"]["paused"].clone())
     };
     // Its time is over, and what it may have been handed is unknown, whatever another one says.
+    let deadline = now_ms() + 60_000;
     while unknown().await.2 != 1 {
+        assert!(now_ms() < deadline, "its time is not over: {:?}", unknown().await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let other = watch("here", true) + &handed(4);
@@ -396,6 +399,7 @@ impl Source for Behind {
             ready: true,
             lag: 7,
             partitions: 1,
+            unplaced: 0,
             error: None,
         }
     }

@@ -13,3 +13,7 @@ mod openapi;
 mod remote;
 #[cfg(test)]
 mod run;
+#[cfg(test)]
+mod survive;
+#[cfg(test)]
+mod webhook;

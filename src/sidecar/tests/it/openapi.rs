@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use lacuna::engine::{Engine, EngineSettings};
 use lacuna::http::{Api, HttpLimits, router};
+use lacuna::state::{Bounds, Restored};
 use lacuna_core::stamp::Encoder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -81,7 +84,11 @@ fn holds(schema: &Value, answer: &str, what: &str) {
 async fn every_answer_is_what_the_document_says() {
     let mut settings = EngineSettings::default();
     settings.checker.default_stream.grace_ms = 0;
-    let engine = Engine::start(&settings, Vec::new()).unwrap();
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("openapi");
+    fs::remove_dir_all(&dir).ok();
+    let restored = Restored::open(&dir, Bounds::default(), 1).unwrap();
+    let second = Duration::from_secs(1);
+    let engine = Engine::resume(&settings, Vec::new(), restored, second).unwrap();
     let api = router(Api::new(engine, 0, 5_000, HttpLimits::default()));
     let (_, media, document) = ask(&api, "GET", "/openapi.json", "").await;
     assert_eq!(media, "application/json");
@@ -100,6 +107,7 @@ async fn every_answer_is_what_the_document_says() {
         ("get", "/v1/acknowledgements", "/v1/acknowledgements", ""),
         ("delete", &acknowledgement, "/v1/gaps/{id}/acknowledgement", ""),
         ("get", "/v1/duplicates", "/v1/duplicates", ""),
+        ("get", "/v1/findings", "/v1/findings", ""),
         ("get", "/v1/groups", "/v1/groups", ""),
         ("post", "/v1/observations", "/v1/observations", ""),
         ("post", "/v1/ledger", "/v1/ledger", ""),

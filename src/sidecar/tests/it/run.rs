@@ -11,7 +11,8 @@ use std::{env, fs};
 use lacuna_core::stamp::Encoder;
 use serde_json::Value;
 
-const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
+pub(crate) const CONFIG: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/empty.toml");
 
 /// A sidecar without sources, on a port of its own.
 pub(crate) struct Sidecar {
@@ -33,14 +34,20 @@ impl Sidecar {
         Self::with(CONFIG, &[])
     }
 
+    /// With its state in this directory.
+    pub(crate) fn keeping(state: &str) -> Self {
+        Self::with(CONFIG, &[("LACUNA_STATE__PATH", state)])
+    }
+
     fn start_with(config: &str) -> Self {
         Self::with(config, &[])
     }
 
-    fn with(config: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(config: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacuna"))
             .args(["run", "--config", config, "--listen", "127.0.0.1:0"])
             .env("LACUNA_LOG__FORMAT", "json")
+            .env("LACUNA_STATE__PATH", "none")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -60,13 +67,21 @@ impl Sidecar {
         self.ask("POST", path, body)
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let answer = self.ask("GET", path, "");
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> String {
         ask(TcpStream::connect(&self.address).unwrap(), method, path, body)
+    }
+
+    /// Kills it: all that it has logged since it listened.
+    pub(crate) fn killed(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut log = String::new();
+        self.log.read_to_string(&mut log).unwrap();
+        log
     }
 
     /// Sends the signal, and waits for the end: the last log line, and the exit code.
@@ -136,7 +151,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     // While it listens, no other one does.
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
+        .args(["run", "--state", "none", "--config", CONFIG, "--listen", "127.0.0.1:0"])
         .envs(environment)
         .output()
         .unwrap();
@@ -155,7 +170,7 @@ fn a_socket_is_for_its_owner_and_group_and_is_left_to_nobody() {
     // What is no socket is nobody's to remove.
     fs::write(&path, "mine").unwrap();
     let other = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", CONFIG, "--listen", "127.0.0.1:0"])
+        .args(["run", "--state", "none", "--config", CONFIG, "--listen", "127.0.0.1:0"])
         .envs(environment)
         .output()
         .unwrap();
@@ -183,7 +198,7 @@ fn a_request_that_never_ends_does_not_keep_it() {
 fn an_address_that_is_taken_is_2() {
     let sidecar = Sidecar::start();
     let second = Command::new(env!("CARGO_BIN_EXE_lacuna"))
-        .args(["run", "--config", CONFIG, "--listen", &sidecar.address])
+        .args(["run", "--state", "none", "--config", CONFIG, "--listen", &sidecar.address])
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(2));

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! It handles all that it is handed and commits nothing by itself. It is told, a line each: `count`
-//! (says `handed N`, all of them written), `partitions` (says `has N`, how many it has been given),
+//! (says `handed N`, all of them written), `untold` (says `untold N`, as the interceptor counts), `partitions` (says `has N`, how many it has been given),
 //! `commit N` (commits N below what it has handled in each partition; below 0: ahead of it; says
 //! `committed`). At the end of its input it leaves the group.
 
@@ -113,6 +113,7 @@ impl Member {
                 self.out.flush();
                 say(&format!("handed {}", self.handed));
             }
+            ["untold"] => say(&format!("untold {}", self.consumer.untold())),
             ["partitions"] => say(&format!("has {}", self.partitions.with(|has| has.len()))),
             ["commit", below] => {
                 let below: i64 = below.parse()?;

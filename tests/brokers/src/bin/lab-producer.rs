@@ -10,7 +10,8 @@
 //! With `long` every Nth message has twenty times the size.
 //!
 //! It is told, a line each: `send COUNT [PER_SECOND]` (in the background), `stop` (sending), `count`
-//! (says `answered N`), `taken` (numbers so far; says `taken N`), `wait` (for sending to end and the
+//! (says `answered N`), `taken` (numbers so far; says `taken N`), `reported` (ledger records; says
+//! `reported SENT FAILED`), `wait` (for sending to end and the
 //! broker to answer; says `idle`), `off` and `on` (the switch; says `switched`), `begin`, `commit`
 //! and `abort` (a transaction; says `begun`, `committed`, `aborted`). At the end of its input it
 //! ends.
@@ -114,6 +115,16 @@ impl Client {
         match self {
             Self::Stamped(client) => client.counts().stamped,
             Self::Plain(_) => 0,
+        }
+    }
+
+    fn reported(&self) -> (u64, u64) {
+        match self {
+            Self::Stamped(client) => {
+                let counts = client.reported();
+                (counts.sent, counts.failed)
+            }
+            Self::Plain(_) => (0, 0),
         }
     }
 
@@ -250,6 +261,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 sent += each;
             }
             ["taken"] => say(&format!("taken {}", client.taken())),
+            ["reported"] => {
+                let (sent, failed) = client.reported();
+                say(&format!("reported {sent} {failed}"));
+            }
             ["stop"] => load.stopped.store(true, Ordering::Relaxed),
             ["count"] => say(&format!("answered {}", answered.load(Ordering::Relaxed))),
             ["wait"] => {

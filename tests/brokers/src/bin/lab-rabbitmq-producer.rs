@@ -3,7 +3,9 @@
 //! key, and the message's body is `KEY#NAME#NUMBER`.
 //!
 //! It is told, a line at a time: `send COUNT`, `transact COUNT commit|rollback|lose`, `load`,
-//! `stop`, `count`. What it published without an answer it publishes again with `again=yes`.
+//! `stop`, `count`, `reported` (ledger records; says `reported SENT FAILED`). What it published
+//! without an answer it publishes again with `again=yes`; with `numbers=yes` the answer is followed by
+//! the number that the message had in its lane, `-` where it never was on its way.
 #![expect(clippy::panic, reason = "a test program fails by panicking")]
 
 use std::fs::File;
@@ -15,7 +17,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lacuna_brokers::arguments::Arguments;
 use lacuna_brokers::process::say;
-use lacuna_rabbitmq::{Number, Options, StampedChannel, StampedConfirm, Stamper};
+use lacuna_rabbitmq::{Number, Options, Publish, StampedChannel, StampedConfirm, Stamper};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -44,10 +46,6 @@ struct Message {
     number: u64,
 }
 
-enum Sent {
-    Heard(Message, lapin::Result<Confirmation>),
-}
-
 struct Producer {
     arguments: Arguments,
     stamper: Stamper,
@@ -70,6 +68,9 @@ impl Producer {
             .producer(arguments.text("name"))
             .sidecar(arguments.optional("sidecar").filter(|to| *to != "off").map(str::to_owned))
             .one_queue(arguments.optional("one_queue").is_some());
+        if let Some(queue) = arguments.optional("ledger").filter(|queue| *queue != "yes") {
+            options = options.ledger(Some(queue.to_owned()));
+        }
         for exchange in
             arguments.optional("per_exchange").into_iter().flat_map(|list| list.split(','))
         {
@@ -100,6 +101,10 @@ impl Producer {
                     self.hear_all(&mut waiting).await;
                     self.out.flush().expect("the file can be written");
                     say("sent");
+                }
+                ["reported"] => {
+                    let counts = self.stamper.reported();
+                    say(&format!("reported {} {}", counts.sent, counts.failed));
                 }
                 ["load"] => {
                     let mut line = None;
@@ -158,19 +163,13 @@ impl Producer {
         if let Some(expiration) = self.arguments.optional("expiration") {
             properties = properties.with_expiration(expiration.into());
         }
-        let (exchange, key) = (exchange.as_str().into(), key.as_str().into());
-        let body = body.as_bytes();
+        let (exchange, routing_key) = (exchange.as_str().into(), key.as_str().into());
+        let payload = body.as_bytes();
+        let publish = Publish { exchange, routing_key, options, payload, properties };
         let mut kept = again.clone();
         let sent = match &again {
-            None => {
-                let channel = &self.channel;
-                channel
-                    .basic_publish_keeping(&mut kept, exchange, key, options, body, properties)
-                    .await
-            }
-            Some(number) => {
-                self.channel.basic_republish(number, exchange, key, options, body, properties).await
-            }
+            None => self.channel.publish_keeping(&mut kept, publish).await,
+            Some(number) => self.channel.republish(number, publish).await,
         };
         match sent {
             Ok(confirm) => waiting.push(Box::pin(heard(message, kept, confirm))),
@@ -188,7 +187,7 @@ impl Producer {
         let Some((message, number, answer)) = waiting.next().await else { return };
         match answer {
             Err(error) => Box::pin(self.failed(message, number, error, waiting)).await,
-            answer => self.write(Sent::Heard(message, answer)),
+            answer => self.write(message, number, answer),
         }
     }
 
@@ -207,12 +206,16 @@ impl Producer {
         if self.arguments.optional("again").is_some() {
             Box::pin(self.send(message, number, waiting)).await;
         } else {
-            self.write(Sent::Heard(message, Err(error)));
+            self.write(message, number, Err(error));
         }
     }
 
-    fn write(&mut self, sent: Sent) {
-        let Sent::Heard(Message { target, number }, answer) = sent;
+    fn write(
+        &mut self,
+        Message { target, number }: Message,
+        kept: Option<Number>,
+        answer: lapin::Result<Confirmation>,
+    ) {
         let answer = match answer {
             Ok(Confirmation::Ack(None)) => "acknowledged",
             Ok(Confirmation::Ack(Some(_))) => "returned",
@@ -221,7 +224,13 @@ impl Producer {
             Err(_) => "unanswered",
         };
         let (exchange, key, _) = &self.targets[target];
-        writeln!(self.out, "{exchange}/{key} {number} {answer}").expect("the file can be written");
+        let kept = match (self.arguments.optional("numbers"), kept) {
+            (None, _) => String::new(),
+            (Some(_), None) => " -".to_owned(),
+            (Some(_), Some(number)) => format!(" {}", number.seq()),
+        };
+        writeln!(self.out, "{exchange}/{key} {number} {answer}{kept}")
+            .expect("the file can be written");
         self.answered += 1;
     }
 

@@ -3,10 +3,11 @@
 //! what it is told to swallow, and twice what it is told to repeat.
 //!
 //! ```text
-//! lab-relay to=HOST:PORT topic=T partitions=N [swallow=P:FIRST-LAST,…] [repeat=P:FIRST-LAST,…]
+//! lab-relay to=HOST:PORT topic=T partitions=N [as=TOPIC]
+//!           [swallow=P:FIRST-LAST,…] [repeat=P:FIRST-LAST,…]
 //! ```
 //!
-//! Ranges are inclusive offsets of the embedded broker. It says `serving ADDRESS`; at the end of its
+//! With `as` the real topic has another name, as a mirror may. Ranges are inclusive offsets of the embedded broker. It says `serving ADDRESS`; at the end of its
 //! input it forwards what is left and ends.
 
 use std::error::Error;
@@ -32,6 +33,7 @@ type Real = ThreadedProducer<DefaultProducerContext>;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::of_this_process();
     let topic = arguments.text("topic");
+    let mirror = arguments.optional("as").unwrap_or(topic);
     let partitions = i32::try_from(arguments.number("partitions"))?;
     let swallow = ranges(arguments.optional("swallow"))?;
     let repeat = ranges(arguments.optional("repeat"))?;
@@ -78,10 +80,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 })
             };
             if !at(&swallow) {
-                forward(&real, &message)?;
+                forward(&real, mirror, &message)?;
             }
             if at(&repeat) {
-                forward(&real, &message)?;
+                forward(&real, mirror, &message)?;
             }
         } else if finishing && at_end(&source, topic, &next)? {
             break;
@@ -91,8 +93,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn forward(real: &Real, message: &BorrowedMessage<'_>) -> Result<(), Box<dyn Error>> {
-    let mut record = BaseRecord::<[u8], [u8]>::to(message.topic()).partition(message.partition());
+fn forward(real: &Real, topic: &str, message: &BorrowedMessage<'_>) -> Result<(), Box<dyn Error>> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(message.partition());
     record.key = message.key();
     record.payload = message.payload();
     record.headers = message.headers().map(|headers| headers.detach());

@@ -214,6 +214,46 @@ impl RabbitMq {
         })
     }
 
+    /// The numbers of the stamps in a queue, which keeps them.
+    #[must_use]
+    pub fn look(&self, queue: &str) -> Vec<u64> {
+        self.with(async |channel| {
+            let mut numbers = Vec::new();
+            // What is not acknowledged goes back when the channel is closed.
+            let options = BasicGetOptions { no_ack: false };
+            while let Some(message) = channel.basic_get(queue.into(), options).await? {
+                let headers = message.properties.headers().as_ref();
+                let stamp = headers.and_then(|headers| headers.inner().get("lacuna-stamp"));
+                let stamp = stamp.and_then(AMQPValue::as_long_string).expect("all are stamped");
+                let stamp = stamp.to_string();
+                let number = stamp.rsplit(';').next().and_then(|number| number.parse().ok());
+                numbers.push(number.expect("a number"));
+            }
+            Ok(numbers)
+        })
+    }
+
+    /// Has a shovel move all that a queue holds to this exchange and key, and end; with `headers` it
+    /// says so in each message.
+    pub fn shovel(&self, queue: &str, exchange: &str, key: &str, headers: bool) {
+        let uri = self.url();
+        let shovel = serde_json::json!({
+            "src-protocol": "amqp091", "src-uri": uri, "src-queue": queue,
+            "src-delete-after": "queue-length",
+            "dest-protocol": "amqp091", "dest-uri": uri, "dest-exchange": exchange,
+            "dest-exchange-key": key, "dest-add-forward-headers": headers,
+        });
+        run(&["run", "set_parameter", "shovel", queue, &shovel.to_string()]);
+    }
+
+    /// Where a user connects who may write to this exchange and nowhere else.
+    #[must_use]
+    pub fn user_that_writes_to(&self, exchange: &str) -> String {
+        run(&["run", "add_user", exchange, exchange]);
+        run(&["run", "set_permissions", exchange, "", &format!("^{exchange}$"), ""]);
+        format!("amqp://{exchange}:{exchange}@{}/%2f", self.port(0))
+    }
+
     fn with<T>(&self, work: impl AsyncFnOnce(&Channel) -> lapin::Result<T>) -> T {
         self.runtime.block_on(async {
             let properties = ConnectionProperties::default();
@@ -244,9 +284,14 @@ fn variable(name: &str) -> String {
         .unwrap_or_else(|_| panic!("{name} is not set: run the broker tests through tests/run"))
 }
 
+/// What starts the broker, ends it, and runs its own tool.
+#[must_use]
+pub fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("rabbitmq/rabbitmq.sh")
+}
+
 fn run(arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("rabbitmq/rabbitmq.sh");
-    let output = Command::new(script).args(arguments).output().expect("bash is there");
+    let output = Command::new(script()).args(arguments).output().expect("bash is there");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "rabbitmq.sh {arguments:?}: {said}");
 }

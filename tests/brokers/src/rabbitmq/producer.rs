@@ -77,6 +77,13 @@ impl Producer {
         self.process.hear("transacted");
     }
 
+    /// What its interceptor has counted of its ledger: records sent, and failed.
+    pub fn reported(&mut self) -> (u64, u64) {
+        let said = self.process.ask("reported", "reported");
+        let counts: Vec<u64> = said.split(' ').map(|n| n.parse().expect("a count")).collect();
+        (counts[0], counts[1])
+    }
+
     /// Ends it in good order: its lanes are closed.
     pub fn finish(self) {
         self.process.finish();

@@ -175,6 +175,12 @@ pub(crate) const EXPECTED: &[Expected] = &[
     (SIDECAR, "Limits reached", "timeseries", "A", PerSecond, &["limit=http.max_connections 0"]),
     (SIDECAR, "Scrape", "timeseries", "A", AtMost, &["1"]),
     (SIDECAR, "Series", "timeseries", "A", AtMost, &["1000"]),
+    (SIDECAR, "State written", "timeseries", "A", AtMost, &["1000000"]),
+    (SIDECAR, "State kept", "timeseries", "A", Exact, &["1"]),
+    (SIDECAR, "Disk refused", "timeseries", "A", PerSecond, &["0"]),
+    (SIDECAR, "Since the state was kept", "timeseries", "A", AtMost, &["60"]),
+    // Nobody listens there.
+    (SIDECAR, "Findings posted", "timeseries", "A", AtMost, &["result=failed 1000"]),
 
     (ADOPTION, "Stamped", "stat", "A", Ranged, &["0.829"]),
     (ADOPTION, "Streams", "stat", "A", Exact, &["3"]),

@@ -28,8 +28,14 @@ pub(crate) fn sidecar(ground: &Ground) -> Sidecar {
     fs::write(&config, CONFIG).expect("the run's directory can be written");
     let address = ground.port(3);
     let arguments = ["--config", config.to_str().expect("text"), "--listen", &address.to_string()];
-    let sidecar =
-        Sidecar::launch(&arguments, &[], address, ground.file("lacuna.log"), PathBuf::new());
+    // Begun anew, and the run's own.
+    let state = ground.file("state");
+    drop(fs::remove_dir_all(&state));
+    let nobody = format!("http://{}/", ground.port(2));
+    let variables =
+        [("LACUNA_STATE__PATH", state.to_str().expect("text")), ("LACUNA_WEBHOOK__URL", &nobody)];
+    let log = ground.file("lacuna.log");
+    let sidecar = Sidecar::launch(&arguments, &variables, address, log, PathBuf::new());
     sidecar.answers();
     sidecar
 }

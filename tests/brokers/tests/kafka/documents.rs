@@ -1,28 +1,12 @@
 //! Every command in the documents runs, and the examples do what the README says.
 
 use lacuna_brokers::broker::Kafka;
-use lacuna_brokers::documents::{Shell, Written, commands};
+use lacuna_brokers::documents::{Shell, commands};
 use lacuna_brokers::http::exchange;
-use lacuna_brokers::process::{Process, Signal, example, lab};
+use lacuna_brokers::process::{Process, example, lab};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::{Sidecar, binary};
 use lacuna_brokers::wait;
-
-/// Ends a served command by its own means once it answers.
-fn serve(shell: &Shell, written: &Written, kafka: &Kafka) {
-    let Written { document, line, text } = written;
-    let mut process = Process::start("lacuna", &mut shell.command(written));
-    wait::until(&format!("{document}:{line}: {text} answers"), || {
-        match exchange(kafka.port(61), "GET", "/healthz", "") {
-            Ok((200, _)) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    });
-    process.signal(Signal::Terminate);
-    let status = process.ended();
-    let judged = status.code().is_some_and(|code| [0, 1, 3].contains(&code));
-    assert!(judged, "{document}:{line}: {text}\nended with {status}");
-}
 
 #[test]
 fn every_command_in_the_documents_runs() {
@@ -48,16 +32,15 @@ fn every_command_in_the_documents_runs() {
         .with("localhost:9092", &kafka.brokers())
         .with("127.0.0.1:7117", &sidecar.address().to_string())
         .with("/run/lacuna", &kafka.directory("documents-rings").display().to_string())
-        .variable("LACUNA_HTTP__LISTEN", &kafka.port(61).to_string());
+        .variable("LACUNA_HTTP__LISTEN", &kafka.port(61).to_string())
+        .variable("LACUNA_STATE__PATH", "none");
     shell.program("lacuna", &format!("exec {} \"$@\"", binary().display()));
     shell.program("kafka-console-consumer.sh", &tool);
 
-    let rabbitmq =
-        |written: &Written| written.text.contains("rabbitmq") || written.text.contains("amqp");
     let mut ran = 0;
-    for written in commands().iter().filter(|written| !rabbitmq(written)) {
+    for written in commands().iter().filter(|written| !written.is_of_rabbitmq()) {
         if written.serves() {
-            serve(&shell, written, &kafka);
+            shell.serve(written, kafka.port(61), "/healthz");
         } else {
             shell.run(written);
         }

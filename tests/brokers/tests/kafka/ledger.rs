@@ -15,14 +15,14 @@ use lacuna_brokers::{verify, wait};
 use serde_json::Value;
 
 /// What a number must be found as: state, stage, and what the ledger says of it.
-type Fate = (&'static str, &'static str, &'static str);
+pub(super) type Fate = (&'static str, &'static str, &'static str);
 const LOST_IN_STORE: Fate = ("lost", "store", "acknowledged");
 const LOST_IN_PRODUCE: Fate = ("lost", "produce", "unanswered");
-const REFUSED: Fate = ("refused", "", "refused");
+pub(super) const REFUSED: Fate = ("refused", "", "refused");
 
 /// By the producer's own file: what became of its numbers in the one lane of this topic that are
 /// not in its log.
-fn fates(truth: &Truth, file: PathBuf) -> BTreeMap<u64, Fate> {
+pub(super) fn fates(truth: &Truth, file: PathBuf) -> BTreeMap<u64, Fate> {
     let lane = truth.lanes().next().expect("the log has a lane");
     let mut fates = BTreeMap::new();
     files::read(&file, |line| {
@@ -73,12 +73,12 @@ fn hears(sidecar: &Sidecar, topic: &str, what: &str, says: impl Fn(&Value) -> bo
 }
 
 /// Waits until the ledger has said its last of the topic's one lane and all is judged.
-fn closed_and_judged(sidecar: &Sidecar, topic: &str, truth: &Truth) -> Value {
+pub(super) fn closed_and_judged(sidecar: &Sidecar, topic: &str, truth: &Truth) -> Value {
     hears(sidecar, topic, "the lane is closed", |ledger| ledger["closed"] == true);
     sidecar.judged(topic, truth.ends())
 }
 
-fn assert_found(sidecar: &Sidecar, topic: &str, fates: &BTreeMap<u64, Fate>) {
+pub(super) fn assert_found(sidecar: &Sidecar, topic: &str, fates: &BTreeMap<u64, Fate>) {
     let owned =
         |&(state, stage, says): &Fate| (state.to_owned(), stage.to_owned(), says.to_owned());
     let wanted = fates.iter().map(|(&seq, fate)| (seq, owned(fate))).collect::<BTreeMap<_, _>>();
@@ -101,7 +101,7 @@ fn without_recovered(mut row: Value) -> Value {
 }
 
 /// The stream's row holds what is seen, these losses and refusals, and nothing else.
-fn assert_counts(row: &Value, truth: &Truth, fates: &BTreeMap<u64, Fate>) {
+pub(super) fn assert_counts(row: &Value, truth: &Truth, fates: &BTreeMap<u64, Fate>) {
     let count = |fate| fates.values().filter(|&&own| own == fate).count() as u64;
     let produce = count(LOST_IN_PRODUCE);
     let wanted: Counts = nonzero([
@@ -120,7 +120,7 @@ fn assert_counts(row: &Value, truth: &Truth, fates: &BTreeMap<u64, Fate>) {
 }
 
 /// A topic of one partition and one producer of it, all of whose messages are in one lane.
-const ONE_LANE: [&str; 3] = ["prefetch=yes", "shape=free", "threads=1"];
+pub(super) const ONE_LANE: [&str; 3] = ["prefetch=yes", "shape=free", "threads=1"];
 
 /// A producer behind a relay that acknowledges everything and swallows the last seven of a hundred.
 fn loses_its_tail(topic: &str, ledger: bool) -> (Kafka, Sidecar, Truth, PathBuf) {

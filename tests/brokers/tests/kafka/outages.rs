@@ -11,6 +11,8 @@ use lacuna_brokers::sidecar::{GRACE_S, Sidecar, counts, partition_row};
 use lacuna_brokers::truth::Truth;
 use lacuna_brokers::{verify, wait};
 
+use crate::renamed::configured;
+
 fn source_is(sidecar: &Sidecar, up: bool) {
     wait::until(&format!("the source says that it is {}", if up { "up" } else { "down" }), || {
         let metrics = sidecar.metrics_of("lacuna_source_up");
@@ -105,5 +107,62 @@ fn retention_overtakes_the_tap() {
     verify::adds_up(&row);
     let last = partition_row(&row, "0").expect("partition 0 was read");
     assert_eq!(last["position"], truth.ends()[&0]);
+    sidecar.stop(0);
+}
+
+/// Between the sidecar and the broker, in turn; each for so long that the sidecar falls behind.
+#[test]
+fn the_way_is_cut_slow_and_half_open() {
+    let kafka = Kafka::take();
+    let topic = "way";
+    kafka.create(topic, 3);
+    let (from, to) = kafka.proxied();
+    let proxy = Proxy::start(from, to);
+    // A connection that says nothing is given up after a minute, unless said otherwise.
+    let table = format!(
+        "[source.main]\nbrokers = \"{from}\"\ntopics = [\"{topic}\"]\nfrom = \"beginning\"\n\
+         ledger = \"off\"\nproperties = {{ \"socket.timeout.ms\" = \"3000\" }}\n"
+    );
+    let sidecar = configured(&kafka, topic, &table);
+    let mut orders = Producer::start(&kafka, topic, "orders", 0, &["prefetch=yes"]);
+    orders.load(2_000);
+    let position = |partition: u32| {
+        let report = sidecar.report("log", topic);
+        let row = partition_row(&report["streams"][0], &partition.to_string());
+        row.and_then(|row| row["position"].as_u64()).unwrap_or(0)
+    };
+    let behind = || {
+        let ends = kafka.ends(topic).into_iter();
+        ends.map(|(partition, end)| end.saturating_sub(position(partition))).sum::<u64>()
+    };
+    let falls_behind = |what: &str| {
+        wait::until(what, || match behind() {
+            4_000.. => Ok(()),
+            fewer => Err(format!("behind by {fewer}")),
+        });
+    };
+    let catches_up = |what: &str| {
+        wait::until(what, || match behind() {
+            ..2_000 => Ok(()),
+            more => Err(format!("behind by {more}")),
+        });
+    };
+    orders.goes_on(2_000);
+    proxy.cut();
+    falls_behind("cut off");
+    proxy.mend();
+    catches_up("mended");
+    proxy.slow(10_000);
+    falls_behind("slow");
+    proxy.slow(0);
+    catches_up("as fast as before");
+    proxy.forget();
+    falls_behind("half open");
+    catches_up("connected anew, by itself");
+    orders.stop();
+    orders.wait();
+    let truth = Truth::of(&kafka, topic);
+    truth.holds_all_of(&[orders.file()]);
+    verify::found_is_true(&sidecar, topic, &truth);
     sidecar.stop(0);
 }

@@ -5,11 +5,15 @@
 
 mod clean;
 mod consumers;
+mod documents;
 mod dropped;
 mod firehose;
+mod flight;
+mod host;
 mod ledger;
 mod moved;
 mod outages;
+mod shovel;
 mod tls;
 mod transactions;
 mod unroutable;

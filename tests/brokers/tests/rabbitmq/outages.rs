@@ -1,6 +1,8 @@
 //! Connections that break, a broker that goes away, a tap that is away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::time::Duration;
 
 use lacuna_brokers::proxy::Proxy;
 use lacuna_brokers::rabbitmq::broker::{RabbitMq, Stored, url};
@@ -129,6 +131,8 @@ fn the_broker_is_killed_with_messages_in_flight() {
 
 #[test]
 fn the_tap_is_away_and_its_queue_is_full() {
+    // For so many seconds more than the outage needs: `AWAY=60` is a whole minute.
+    let away = env::var("AWAY").map_or(0, |text| text.parse().expect("a number"));
     let rabbitmq = RabbitMq::take();
     let queue = "away";
     rabbitmq.exchange(queue, ExchangeKind::Direct);
@@ -143,6 +147,7 @@ fn the_tap_is_away_and_its_queue_is_full() {
     proxy.cut();
     shop.send(1_000);
     shop.wait();
+    wait::throughout(Duration::from_secs(away), || ());
     proxy.mend();
     truth::seen(&sidecar, "log", 300);
     shop.send(100);

@@ -60,6 +60,11 @@ impl Gap {
         Self { opened, tail, judged: false, unsure: None, why: None, past: None, gone: false }
     }
 
+    /// From when the grace runs out: lane `*` waits until the last partition is past the gap.
+    pub(super) fn grace_from(&self) -> u64 {
+        self.opened.max(self.past.unwrap_or(0))
+    }
+
     /// The grace runs anew.
     pub(super) fn restart(&mut self, at: u64) {
         self.opened = at;

@@ -117,7 +117,10 @@ impl Oracle {
         let mut past: Vec<(LaneKey, u64, bool)> = Vec::new();
         for (&key, lane) in eyes.lanes.iter().filter(|(key, _)| key.label == SPAN) {
             for (&n, gap) in &lane.gaps {
-                past.push((key, n, Self::is_past(eyes, lane, n, gap)));
+                // What is not missing any more keeps the grace that it had.
+                if self.fate(place.view, key, n) == Some(Fate::Missing) {
+                    past.push((key, n, Self::is_past(eyes, lane, n, gap)));
+                }
             }
         }
         for (key, n, is_past) in past {

@@ -141,7 +141,7 @@ impl Oracle {
         // What the ledger announced ahead and now comes in its turn is just seen.
         let below = highest.is_some_and(|h| n < h)
             || gap.as_ref().is_some_and(|gap| !gap.tail && highest == Some(n));
-        let in_time = gap.is_some_and(|gap| clock <= gap.opened + grace);
+        let in_time = gap.is_some_and(|gap| clock <= gap.grace_from() + grace);
         let sight = match was {
             Some(Fate::Lost(_)) => Sight::Recovered,
             Some(Fate::Missing) if below => Sight::Reordered,

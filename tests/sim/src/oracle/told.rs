@@ -29,22 +29,10 @@ impl Oracle {
                     gap.restart(gap.opened.max(arrival));
                 }
             }
-            let eyes = &self.views[&at];
-            let lane = &eyes.lanes[&key];
-            let no_more: Vec<u64> = lane
-                .gaps
-                .iter()
-                .filter(|&(&n, gap)| !Self::is_past(eyes, lane, n, gap))
-                .map(|(&n, _)| n)
-                .collect();
-            let lane = self.views.get_mut(&at).and_then(|eyes| eyes.lanes.get_mut(&key));
-            for (n, gap) in lane.into_iter().flat_map(|lane| &mut lane.gaps) {
-                if no_more.contains(n) {
-                    gap.past = None;
-                }
-            }
+            let place = Place { view: at.0, stream: at.1, partition: key.label };
+            self.mark_past(place);
             if self.views[&at].parts.contains_key(&key.label) {
-                self.explain(Place { view: at.0, stream: at.1, partition: key.label }, key);
+                self.explain(place, key);
             }
         }
     }

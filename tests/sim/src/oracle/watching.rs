@@ -17,9 +17,14 @@ impl Oracle {
             return;
         };
         (watch.committed, watch.ordered) = (committed, ordered);
-        part.undecided = None;
+        let goes_on = position.is_some_and(|p| part.goes_on_at(p));
+        // Without order a hand-over does not tell what an undecided watch before it left out.
+        let handed_over = handover && place.view != LOG;
+        if !handed_over || ordered || goes_on {
+            part.undecided = None;
+        }
         match position {
-            _ if handover && place.view != LOG => self.go_on(place, position, at),
+            _ if handed_over => self.go_on(place, position, at),
             Some(0) if start => self.pause(place, true, position, at),
             Some(p) if part.goes_on_at(p) => self.go_on(place, position, at),
             Some(_) => self.pause(place, false, position, at),

@@ -201,7 +201,7 @@ pub fn account(seed: u64, history: &History, failure: &Failure) -> String {
     let History { grace, skew, .. } = *history;
     let Failure { order, lines, ending, what } = failure;
     // Where the plain account finds what was drawn, its difference from the core is the same one.
-    let (fewest, shorter) = shrink(lines, Terms { grace, skew, every: 1, checkers: 1 });
+    let (fewest, shorter) = shrink(lines, Terms { grace, skew, every: 1, checkers: 1, lost: None });
     let shown = if shorter.is_some() { &fewest } else { lines };
     let trace: Vec<String> = shown.iter().map(Line::to_string).collect();
     format!(

@@ -11,6 +11,7 @@ use lacuna_core::verdict::State as Verdict;
 use serde::Deserialize;
 
 use super::super::acknowledging::{self, Word};
+use super::super::checking;
 use super::super::findings::cut;
 use super::super::problem::Problem;
 use super::super::query;
@@ -131,7 +132,7 @@ pub(in crate::http) async fn set_checking(
 ) -> Result<Redirect, Problem> {
     let query: Query = query::read(&uri)?;
     let Form(Checking { enabled, stream }) = form?;
-    api.engine.set_checking(stream, enabled).await?;
+    checking::turn(&api, stream, enabled).await?;
     Ok(back(&query, "checking"))
 }
 

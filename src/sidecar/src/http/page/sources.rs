@@ -36,7 +36,7 @@ pub(super) fn sources(shown: &Shown) -> Markup {
 }
 
 fn source(row: &SourceStatus) -> Markup {
-    let SourceStatus { name, kind, up, ready, lag, partitions, error } = row;
+    let SourceStatus { name, kind, up, ready, lag, partitions, unplaced: _, error } = row;
     html! {
         tr {
             th scope="row" { (name) " " span.view { (kind) } }

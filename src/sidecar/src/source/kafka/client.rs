@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -101,7 +101,7 @@ fn open(settings: &KafkaSettings, group: Option<&str>) -> Result<Arc<Client>, Op
     if let Some(group) = group {
         config.set("group.id", group);
     }
-    let context = Context { source: name.clone() };
+    let context = Context { source: name.clone(), failure: Mutex::default() };
     let client = config.create_with_context(context);
     client.map(Arc::new).map_err(|error| OpenError::Property { name, error })
 }
@@ -208,6 +208,19 @@ fn is_of_one_partition(error: &KafkaError) -> bool {
 #[derive(Debug)]
 pub(super) struct Context {
     source: String,
+    /// What the last connection failed of.
+    failure: Mutex<Option<String>>,
+}
+
+impl Context {
+    /// What a connection failed of since this was asked last.
+    pub(super) fn take_failure(&self) -> Option<String> {
+        self.failure().take()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Context {
@@ -233,6 +246,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(source = self.source, %error, "{reason}");
+        // That nobody is left to be asked says nothing of why.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.failure() = Some(reason.to_owned());
+        }
     }
 }
 

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::client::{Client, connect, offsets, partitions};
 use super::describe::{Describe, TopicId};
-use super::orders::{Note, Order, Shared};
+use super::orders::{Note, Order, Shared, Start, Started};
 use super::policy::Policy;
+use super::resume::{Kept, Resume};
 use super::settings::{From, KafkaSettings};
 use crate::clock;
 use crate::engine::{Changed, EngineSettings};
@@ -31,6 +33,8 @@ enum Begin {
     Beginning,
     End,
     Time(u64),
+    /// Where an earlier run was, if it is still the same topic.
+    Again,
 }
 
 /// The thread that looks for topics and asks the broker for offsets, so that no tap has to wait.
@@ -60,6 +64,10 @@ pub(super) struct Control {
     /// A broker that answered.
     broker: i32,
     first_look: bool,
+    /// Where an earlier run was.
+    resume: HashMap<(String, i32), Kept>,
+    /// An earlier run has looked: what it has not found has appeared since.
+    looked: bool,
 }
 
 impl Control {
@@ -72,6 +80,7 @@ impl Control {
         notes: Receiver<(usize, Note)>,
         changes: Receiver<Changed>,
         orders: Vec<Sender<Order>>,
+        resume: Resume,
     ) -> Self {
         let started = orders.iter().map(|_| Vec::new()).collect();
         Self {
@@ -93,6 +102,8 @@ impl Control {
             policies_at: 0,
             broker: -1,
             first_look: true,
+            looked: resume.looked,
+            resume: resume.partitions,
         }
     }
 
@@ -154,12 +165,25 @@ impl Control {
             while let Some(event) = client.poll(Duration::ZERO) {
                 let Err(error) = event else { continue };
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-                    self.shared.health.down(&error);
+                    self.down(&error);
                 } else {
                     tracing::debug!(source = self.settings.name, %error);
                 }
             }
         }
+    }
+
+    fn down(&self, error: &KafkaError) {
+        self.shared.health.down(error);
+        if let Some(failure) = self.asker.context().take_failure() {
+            self.shared.health.because(&failure);
+        }
+    }
+
+    fn up(&self) {
+        // What failed before is no reason for what fails later.
+        drop(self.asker.context().take_failure());
+        self.shared.health.up();
     }
 
     /// Looks for topics and partitions; false: the broker did not answer.
@@ -174,14 +198,14 @@ impl Control {
         let found = match looked {
             Ok(found) => found,
             Err(error) => {
-                self.shared.health.down(&error);
+                self.down(&error);
                 return false;
             }
         };
-        self.shared.health.up();
+        self.up();
         let begin = match self.settings.from {
             // What was not there at the first look is watched from its first message.
-            _ if !self.first_look => Begin::Beginning,
+            _ if !self.first_look || self.looked => Begin::Beginning,
             From::Beginning => Begin::Beginning,
             From::End => Begin::End,
             From::Time(time) => Begin::Time(time),
@@ -189,6 +213,8 @@ impl Control {
         for (topic, count) in found {
             for partition in 0..count {
                 if self.known.insert((topic.clone(), partition)) {
+                    let kept = self.resume.contains_key(&(topic.to_string(), partition));
+                    let begin = if kept { Begin::Again } else { begin };
                     self.waiting.push((topic.clone(), partition, begin));
                 }
             }
@@ -280,7 +306,8 @@ impl Control {
             self.gone
                 .retain(|&(tap, number)| !parts.iter().any(|&(t, n, _)| (t, n) == (tap, number)));
             for (tap, partitions) in partitions {
-                self.order(tap, Order::Anew { topic: topic.clone(), partitions });
+                let id = self.ids.get(&topic).copied();
+                self.order(tap, Order::Anew { topic: topic.clone(), id, partitions });
             }
         }
     }
@@ -292,6 +319,7 @@ impl Control {
             .into_iter()
             .partition(|(topic, ..)| self.policies.contains_key(topic));
         self.waiting = known;
+        self.go_on_again();
         for &(_, _, begin) in &self.waiting {
             if !kinds.contains(&begin) {
                 kinds.push(begin);
@@ -304,14 +332,14 @@ impl Control {
             self.waiting = others;
             let places: Vec<_> = these.iter().map(|(topic, p, _)| (&**topic, *p)).collect();
             let of = match begin {
-                Begin::Beginning => Offset::Beginning,
+                Begin::Beginning | Begin::Again => Offset::Beginning,
                 Begin::End => Offset::End,
                 Begin::Time(time) => Offset::Offset(i64::try_from(time).unwrap_or(i64::MAX)),
             };
             let answers = match offsets(&self.asker, &places, of, TIMEOUT) {
                 Ok(answers) => answers,
                 Err(error) => {
-                    self.shared.health.down(&error);
+                    self.down(&error);
                     HashMap::new()
                 }
             };
@@ -331,12 +359,42 @@ impl Control {
         }
     }
 
+    /// Has partitions read on that an earlier run read, where they are still of the same topics; the
+    /// others wait to be begun anew.
+    fn go_on_again(&mut self) {
+        let again = |place: &(Arc<str>, i32, Begin)| place.2 == Begin::Again;
+        let (again, others): (Vec<_>, _) =
+            std::mem::take(&mut self.waiting).into_iter().partition(again);
+        self.waiting = others;
+        for (topic, partition, _) in again {
+            let place = (topic.to_string(), partition);
+            let now = self.ids.get(&topic).copied();
+            let same = |kept: &Kept| kept.id.is_none() || now.is_none() || kept.id == now;
+            match self.resume.get(&place).filter(|kept| same(kept)) {
+                Some(Kept { next, lineage, .. }) => {
+                    let (offset, from) = (*next, Started::Again(lineage.clone()));
+                    self.start_at(topic, partition, offset, from);
+                }
+                None => self.waiting.push((topic, partition, Begin::Again)),
+            }
+        }
+    }
+
     fn start(&mut self, topic: Arc<str>, partition: i32, begin: Begin, offset: u64) {
+        let from = match begin {
+            Begin::Again => Started::Anew,
+            // An empty log at offset 0 is watched from its first message, wherever reading begins.
+            _ if begin == Begin::Beginning || offset == 0 => Started::Beginning,
+            Begin::Beginning | Begin::End | Begin::Time(_) => Started::Here,
+        };
+        self.start_at(topic, partition, offset, from);
+    }
+
+    fn start_at(&mut self, topic: Arc<str>, partition: i32, offset: u64, from: Started) {
         let tap = self.tap_of(&topic, partition);
         self.started[tap].push((topic.clone(), partition));
-        // An empty log at offset 0 is watched from its first message, wherever reading begins.
-        let from_start = begin == Begin::Beginning || offset == 0;
-        self.order(tap, Order::Start { topic, partition, offset, from_start });
+        let id = self.ids.get(&topic).copied();
+        self.order(tap, Order::Start(Start { topic, id, partition, offset, from }));
     }
 
     fn tell_ends(&self, tap: usize, numbers: &[usize]) {
@@ -346,11 +404,11 @@ impl Control {
             numbers.iter().map(|&number| (&*started[number].0, started[number].1)).collect();
         let answers = match offsets(&self.asker, &places, Offset::End, TIMEOUT) {
             Ok(answers) => {
-                self.shared.health.up();
+                self.up();
                 answers
             }
             Err(error) => {
-                self.shared.health.down(&error);
+                self.down(&error);
                 HashMap::new()
             }
         };

@@ -6,6 +6,7 @@
 //! to say: the broker is asked anew for the end, and once all below is read, the time of asking is
 //! told. A topic that is not there has been read to its end; it is looked for again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -18,6 +19,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::batch::{Key, Message, Queue};
 use super::client::{Client, OpenError, connect, offsets};
+use super::resume::{self, Resume};
 use super::settings::{From, KafkaSettings};
 use super::tap::Tap;
 use crate::clock;
@@ -46,8 +48,8 @@ const WAITING: usize = 64;
 /// What the thread tells a worker.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
-    /// Producers said this.
-    Records(Arc<Vec<Ledger>>),
+    /// Producers said this, in the topic's partitions below these offsets.
+    Records(Arc<Vec<Ledger>>, Arc<Vec<(usize, u64)>>),
     /// All that was there at this time, ms since the Unix epoch, has been told.
     ReadTo(u64),
 }
@@ -60,11 +62,18 @@ pub(super) struct Listening {
     /// Stands before the name of a topic to make the stream's.
     prefix: String,
     read_to: u64,
+    /// The next offset in each partition of the topic.
+    next: HashMap<usize, u64>,
 }
 
 impl Listening {
-    pub(super) fn new(tap: Tap, said: Receiver<Said>, prefix: String) -> Self {
-        Self { tap, said, prefix, read_to: 0 }
+    pub(super) fn new(
+        tap: Tap,
+        said: Receiver<Said>,
+        prefix: String,
+        next: HashMap<usize, u64>,
+    ) -> Self {
+        Self { tap, said, prefix, read_to: 0, next }
     }
 }
 
@@ -73,7 +82,8 @@ impl engine::Tap for Listening {
         let said = self.said.try_recv();
         let more = said.is_ok();
         match said {
-            Ok(Said::Records(records)) => {
+            Ok(Said::Records(records, next)) => {
+                self.next.extend(next.iter().copied());
                 let now = clock::now_ms();
                 for record in &*records {
                     let record = record.record();
@@ -100,6 +110,13 @@ impl engine::Tap for Listening {
     fn ledger_read(&self) -> Option<u64> {
         Some(self.read_to)
     }
+
+    fn save(&self, write: &mut dyn FnMut(&str, Vec<u8>)) {
+        for (&partition, next) in &self.next {
+            write(&resume::ledger(partition), next.to_string().into_bytes());
+        }
+        self.tap.save(write);
+    }
 }
 
 /// Starts the thread, and gives what each worker hears of it; none where the ledger is not read.
@@ -107,10 +124,13 @@ pub(super) fn listen(
     settings: &KafkaSettings,
     asker: &Arc<Client>,
     workers: usize,
+    resume: &Resume,
 ) -> Result<Vec<Receiver<Said>>, OpenError> {
     let Some(topic) = settings.ledger.clone() else { return Ok(Vec::new()) };
     let (told, heard) = (0..workers).map(|_| sync_channel(WAITING)).unzip();
     let begin = match settings.from {
+        // An earlier run has read what was there; what it has not found has appeared since.
+        _ if resume.looked => Offset::Beginning,
         From::Beginning => Offset::Beginning,
         From::End => since(clock::now_ms()),
         From::Time(time) => since(time),
@@ -128,7 +148,9 @@ pub(super) fn listen(
         look_every: u64::try_from(interval).unwrap_or(u64::MAX),
         logs: Vec::new(),
         malformed: Malformed::default(),
-        trusted_from: 0,
+        // While nobody was here, producers could perhaps not write.
+        trusted_from: if resume.looked { clock::now_ms() + PATIENCE_MS } else { 0 },
+        resume: resume.ledger.clone(),
     };
     thread::Builder::new()
         .name("lacuna-ledger".to_owned())
@@ -159,6 +181,8 @@ struct Reader {
     malformed: Malformed,
     /// The time before which silence says nothing.
     trusted_from: u64,
+    /// Where an earlier run was, by partition.
+    resume: HashMap<usize, u64>,
 }
 
 /// A partition of the topic.
@@ -224,6 +248,7 @@ impl Reader {
         }
         let new: Vec<_> = (0..self.logs.len()).filter(|&log| self.logs[log].is_none()).collect();
         for (partition, offset) in self.offsets(&new, self.begin)? {
+            let offset = self.resume.get(&partition).copied().unwrap_or(offset);
             let started = self.queue.start(&self.topic, number(partition), offset);
             let key = started.map_err(KafkaError::MetadataFetch)?;
             self.logs[partition] = Some(Log { key, next: offset });
@@ -271,6 +296,7 @@ impl Reader {
     /// Reads what has come, and tells of it.
     fn read(&mut self) -> Result<(), Gone> {
         let (mut records, mut overtaken) = (Vec::new(), Vec::new());
+        let before: Vec<_> = self.logs.iter().map(|log| log.map(|log| log.next)).collect();
         let Self { queue, logs, malformed, .. } = self;
         queue.read(WAIT).for_each(|message| {
             let mut logs = logs.iter_mut().enumerate();
@@ -293,7 +319,14 @@ impl Reader {
             let gone_on = self.go_on(&overtaken);
             self.note(&gone_on);
         }
-        if records.is_empty() { Ok(()) } else { self.tell(&Said::Records(Arc::new(records))) }
+        let logs = self.logs.iter().enumerate();
+        let next = logs.filter_map(|(index, log)| Some((index, (*log)?.next)));
+        let moved = |&(index, next): &(usize, u64)| before.get(index) != Some(&Some(next));
+        let next: Vec<_> = next.filter(moved).collect();
+        if next.is_empty() && records.is_empty() {
+            return Ok(());
+        }
+        self.tell(&Said::Records(Arc::new(records), Arc::new(next)))
     }
 
     /// What was to be read next has been deleted: goes on at the beginning of what is there.

@@ -9,6 +9,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// What is to be done with a record, or instead of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -25,23 +27,24 @@ pub(super) enum Step {
 }
 
 /// The epochs of a partition's records, as far as they were read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Lineage {
     runs: VecDeque<Run>,
     /// The offset of the highest record that was read.
     last: Option<u64>,
+    #[serde(skip)]
     look: Option<Look>,
 }
 
 /// Records of one epoch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 struct Run {
     first: u64,
     epoch: i32,
 }
 
 /// What was read is being read again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Look {
     from: u64,
     back: u64,

@@ -28,6 +28,7 @@ mod orders;
 mod policy;
 mod range;
 mod reading;
+mod resume;
 mod settings;
 mod slot;
 mod tap;

@@ -8,6 +8,7 @@ use super::control::Control;
 use super::groups::{Board, Groups};
 use super::ledger::{self, Listening};
 use super::orders::Shared;
+use super::resume::Resume;
 use super::settings::KafkaSettings;
 use super::tap::{Streams, Tap};
 use crate::engine::{self, Changed, EngineSettings, Opened, Source, SourceStatus};
@@ -27,7 +28,8 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         default: engine.checker.default_stream.clone(),
         own: engine.streams.clone(),
     };
-    let mut heard = ledger::listen(&settings, &asker, workers)?.into_iter();
+    let resume = Resume::read(engine.resumed.get(&settings.name));
+    let mut heard = ledger::listen(&settings, &asker, workers, &resume)?.into_iter();
     let (notes, noted) = mpsc::channel();
     let mut orders = Vec::with_capacity(workers);
     let mut taps: Vec<Box<dyn engine::Tap>> = Vec::with_capacity(workers);
@@ -38,7 +40,10 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         let (shared, streams) = (shared.clone(), streams.clone());
         let tap = Tap::new(index, queue, ordered, notes, shared, streams);
         taps.push(match heard.next() {
-            Some(said) => Box::new(Listening::new(tap, said, settings.stream_prefix.clone())),
+            Some(said) => {
+                let prefix = settings.stream_prefix.clone();
+                Box::new(Listening::new(tap, said, prefix, resume.ledger.clone()))
+            }
             None => Box::new(tap),
         });
     }
@@ -54,6 +59,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
         noted,
         changed,
         orders,
+        resume,
     );
     spawn("lacuna-kafka", &name, move || control.run())?;
     Ok(Opened { source: Box::new(Kafka { shared, groups, changes }), taps })

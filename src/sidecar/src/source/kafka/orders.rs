@@ -2,25 +2,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::client::Client;
+use super::describe::TopicId;
+use super::lineage::Lineage;
 use super::policy::Policy;
 use crate::engine::{Source, SourceStatus};
 use crate::source::health::Health;
 
 /// What the control thread tells a tap. A partition's number is the order of its start.
 pub(super) enum Order {
-    /// Watch this partition from this offset on.
-    Start { topic: Arc<str>, partition: i32, offset: u64, from_start: bool },
+    /// Watch a partition.
+    Start(Start),
     /// Whether records of a topic may be compacted away; told before it is started.
     Policy { topic: Arc<str>, policy: Policy },
     /// Read all with this client from now on.
     Reopen(Arc<Client>),
     /// The topic was deleted and made again; these partitions begin at these offsets.
-    Anew { topic: Arc<str>, partitions: Vec<(usize, u64)> },
+    Anew { topic: Arc<str>, id: Option<TopicId>, partitions: Vec<(usize, u64)> },
     /// Where the logs of these partitions ended when they were asked for, ms since the Unix epoch;
     /// `None`: no answer.
     Ends { asked: u64, ends: Vec<(usize, Option<u64>)> },
     /// The log holds `start` to `end` (exclusive) only; go on there.
     GoOn { number: usize, start: u64, end: u64 },
+}
+
+/// A partition that is to be watched from this offset on.
+pub(super) struct Start {
+    pub(super) topic: Arc<str>,
+    /// Which topic it is that has the name now.
+    pub(super) id: Option<TopicId>,
+    pub(super) partition: i32,
+    pub(super) offset: u64,
+    pub(super) from: Started,
+}
+
+/// Where that is.
+pub(super) enum Started {
+    /// At its very first message.
+    Beginning,
+    /// Somewhere.
+    Here,
+    /// Where an earlier run was.
+    Again(Lineage),
+    /// At the first message of another topic than the one of this name that an earlier run read.
+    Anew,
 }
 
 /// What a tap tells the control thread.

@@ -4,6 +4,7 @@ use lacuna_core::verdict::Cause;
 use lacuna_core::{Checker, PartitionId, Watch};
 
 use super::batch::Key;
+use super::describe::TopicId;
 use super::lineage::Lineage;
 use super::policy::Policy;
 
@@ -18,6 +19,8 @@ pub(super) struct Slot {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     pub(super) stream: Arc<str>,
+    /// Which topic it is that has the name.
+    pub(super) topic_id: Option<TopicId>,
     pub(super) key: Key,
     pub(super) id: PartitionId,
     /// The offset that is read next.

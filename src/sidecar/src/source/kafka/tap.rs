@@ -10,10 +10,12 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::batch::{Key, Queue};
 use super::client::Client;
+use super::describe::TopicId;
 use super::lineage::{Lineage, Step};
-use super::orders::{Note, Order, Shared};
+use super::orders::{Note, Order, Shared, Start, Started};
 use super::policy::Policy;
 use super::reading::Reading;
+use super::resume::{self, Kept};
 use super::slot::{STALL_MS, Slot};
 use crate::clock;
 use crate::engine::{self, Switch};
@@ -95,6 +97,17 @@ impl engine::Tap for Tap {
         Queue::is_full(count)
     }
 
+    fn save(&self, write: &mut dyn FnMut(&str, Vec<u8>)) {
+        for slot in &self.slots {
+            let kept = Kept { next: slot.next, id: slot.topic_id, lineage: slot.lineage.clone() };
+            let name = resume::partition(&slot.topic, slot.partition);
+            write(&name, serde_json::to_vec(&kept).unwrap_or_default());
+        }
+        if self.shared.health.is_ready() {
+            write(resume::LOOKED, Vec::new());
+        }
+    }
+
     fn switch(&mut self, checker: &mut Checker, switch: &Switch) {
         let at = clock::now_ms();
         for slot in &mut self.slots {
@@ -143,8 +156,8 @@ impl Tap {
     fn obey(&mut self, checker: &mut Checker) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Start { topic, partition, offset, from_start } => {
-                    let slot = self.start(checker, topic, partition, offset, from_start);
+                Order::Start(start) => {
+                    let slot = self.start(checker, start);
                     self.by_number.push(slot);
                 }
                 Order::Policy { topic, policy } => {
@@ -153,7 +166,9 @@ impl Tap {
                     slots.for_each(|slot| slot.policy = policy);
                 }
                 Order::Reopen(client) => self.reopen(client),
-                Order::Anew { topic, partitions } => self.begin_anew(checker, &topic, &partitions),
+                Order::Anew { topic, id, partitions } => {
+                    self.begin_anew(checker, &topic, id, &partitions);
+                }
                 Order::Ends { asked, ends } => {
                     self.asking = false;
                     self.take_ends(checker, asked, &ends);
@@ -163,14 +178,8 @@ impl Tap {
         }
     }
 
-    fn start(
-        &mut self,
-        checker: &mut Checker,
-        topic: Arc<str>,
-        partition: i32,
-        offset: u64,
-        from_start: bool,
-    ) -> Option<usize> {
+    fn start(&mut self, checker: &mut Checker, start: Start) -> Option<usize> {
+        let Start { topic, id: topic_id, partition, offset, from } = start;
         let stream: Arc<str> = format!("{}{topic}", self.streams.prefix).into();
         if !self.streams.prefix.is_empty() && !self.slots.iter().any(|slot| slot.topic == topic) {
             // Its messages are stamped for the topic.
@@ -194,10 +203,16 @@ impl Tap {
         };
         let on = self.switch.is_on(Some(&stream));
         let at = clock::now_ms();
+        let from_start = matches!(from, Started::Beginning | Started::Anew);
         if on {
-            let position = Some(offset);
+            // What an earlier run read of another topic is not what comes now.
+            let position = Some(if matches!(from, Started::Anew) { 0 } else { offset });
             checker.watch(id, &Watch { from_start, position, at, ..Watch::default() });
         }
+        let lineage = match from {
+            Started::Again(lineage) => lineage,
+            Started::Beginning | Started::Here | Started::Anew => Lineage::default(),
+        };
         let policy = self.policies.get(&topic).copied().unwrap_or(Policy::Untold);
         let index = self.slots.len();
         self.by_key.insert(key, index);
@@ -206,6 +221,7 @@ impl Tap {
             topic,
             partition,
             stream,
+            topic_id,
             key,
             id,
             next: offset,
@@ -215,7 +231,7 @@ impl Tap {
             away: false,
             on,
             end: None,
-            lineage: Lineage::default(),
+            lineage,
             held: false,
             policy,
         });
@@ -253,7 +269,13 @@ impl Tap {
     }
 
     /// The topic was deleted and made again.
-    fn begin_anew(&mut self, checker: &mut Checker, topic: &str, partitions: &[(usize, u64)]) {
+    fn begin_anew(
+        &mut self,
+        checker: &mut Checker,
+        topic: &str,
+        id: Option<TopicId>,
+        partitions: &[(usize, u64)],
+    ) {
         let Self { slots, queue, by_key, .. } = self;
         for slot in slots.iter().filter(|slot| &*slot.topic == topic) {
             queue.stop(slot.key);
@@ -263,6 +285,7 @@ impl Tap {
             let Some(index) = self.by_number[number] else { continue };
             let slot = &mut self.slots[index];
             slot.lineage = Lineage::default();
+            slot.topic_id = id;
             (slot.next, slot.asked_next, slot.end) = (offset, offset, None);
             (slot.away, slot.held) = (false, false);
             if slot.on {

@@ -52,7 +52,7 @@ pub(super) struct Control {
     pub(super) kinds: HashMap<String, Kind>,
     /// Since when all that the bindings take is read; `None` before the first connection.
     pub(super) since: Option<u64>,
-    /// Messages that were read.
+    /// The position of the message that is read next.
     read: u64,
     progress: Progress,
     /// The marker that is under way.
@@ -87,6 +87,7 @@ impl Control {
         shared: Arc<Shared>,
         notes: UnboundedReceiver<Note>,
         orders: Vec<SyncSender<Order>>,
+        first: Option<u64>,
     ) -> Self {
         Self {
             management: Management::new(&settings, &settings.uri),
@@ -100,7 +101,7 @@ impl Control {
             bindings: Vec::new(),
             kinds: HashMap::new(),
             since: None,
-            read: 0,
+            read: first.unwrap_or(0),
             progress: Progress::default(),
             marker: None,
             ledger: Ledger::default(),
@@ -327,12 +328,20 @@ impl Control {
     fn hand(&mut self, message: Message) {
         let stream = message.stream();
         let known = self.places.find(message.seen, &stream);
-        let (tap, number) = match known {
-            Some(place) => place,
-            None => {
-                let partial = Places::is_partial(&self.settings, &message);
-                self.add_place(message.seen, stream, partial)
+        let place = known.or_else(|| {
+            let partial = Places::is_partial(&self.settings, &message);
+            self.add_place(message.seen, stream, partial)
+        });
+        let Some((tap, number)) = place else {
+            self.read += 1;
+            if self.shared.unplaced.fetch_add(1, Ordering::Relaxed) == 0 {
+                let source = &self.settings.name;
+                tracing::warn!(
+                    source,
+                    "limits.partitions is reached: further streams are not judged"
+                );
             }
+            return;
         };
         let Message { stamp, redelivered, time, .. } = message;
         let entry = Entry { number, position: self.read, stamp, redelivered, time };
@@ -343,12 +352,18 @@ impl Control {
         }
     }
 
-    pub(super) fn add_place(&mut self, seen: Seen, stream: String, partial: bool) -> (usize, u32) {
-        let (tap, number) = self.places.add(seen, &stream);
+    /// `None`: there is no room for one more.
+    pub(super) fn add_place(
+        &mut self,
+        seen: Seen,
+        stream: String,
+        partial: bool,
+    ) -> Option<(usize, u32)> {
+        let (tap, number) = self.places.add(seen, &stream)?;
         self.shared.places.fetch_add(1, Ordering::Relaxed);
         let since = self.since.unwrap_or_else(clock::now_ms);
         self.outbox[tap].push_back(Order::Place(Place { seen, stream, since, partial }));
-        (tap, number)
+        Some((tap, number))
     }
 
     pub(super) fn miss(&mut self, why: &str) {

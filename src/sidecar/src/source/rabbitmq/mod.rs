@@ -28,6 +28,7 @@ mod open;
 mod orders;
 mod places;
 mod progress;
+mod resume;
 mod settings;
 mod tap;
 

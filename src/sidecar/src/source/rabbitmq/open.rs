@@ -6,6 +6,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::control::Control;
 use super::orders::Shared;
+use super::resume;
 use super::settings::RabbitSettings;
 use super::tap::Tap;
 use crate::engine::{self, EngineSettings, Opened};
@@ -32,17 +33,18 @@ pub fn open(settings: RabbitSettings, engine: &EngineSettings) -> Result<Opened,
     let workers = engine.workers.max(1);
     let shared = Arc::new(Shared::new(&settings.name));
     let (notes, noted) = unbounded_channel();
+    let first = resume::first(engine.resumed.get(&settings.name));
     let mut orders = Vec::with_capacity(workers);
     let mut taps: Vec<Box<dyn engine::Tap>> = Vec::with_capacity(workers);
-    for _ in 0..workers {
+    for index in 0..workers {
         let (order, ordered) = mpsc::sync_channel(WAITING);
         orders.push(order);
-        taps.push(Box::new(Tap::new(&settings, engine, ordered, notes.clone())));
+        taps.push(Box::new(Tap::new(index, &settings, engine, ordered, notes.clone(), first)));
     }
     let name = settings.name.clone();
     let failed = |error| OpenError::Thread { name: name.clone(), error };
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let control = Control::new(settings, engine.clone(), Arc::clone(&shared), noted, orders);
+    let control = Control::new(settings, engine.clone(), Arc::clone(&shared), noted, orders, first);
     thread::Builder::new()
         .name("lacuna-rabbitmq".to_owned())
         .spawn(move || runtime.block_on(control.run()))

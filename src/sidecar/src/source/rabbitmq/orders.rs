@@ -58,18 +58,26 @@ pub(super) struct Shared {
     pub(super) health: Health,
     pub(super) lag: AtomicU64,
     pub(super) places: AtomicUsize,
+    /// Messages of streams that have none.
+    pub(super) unplaced: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn new(name: &str) -> Self {
         let health = Health::new(name, "rabbitmq");
-        Self { health, lag: AtomicU64::new(0), places: AtomicUsize::new(0) }
+        Self {
+            health,
+            lag: AtomicU64::new(0),
+            places: AtomicUsize::new(0),
+            unplaced: AtomicU64::new(0),
+        }
     }
 }
 
 impl Source for Arc<Shared> {
     fn status(&self) -> SourceStatus {
         let lag = self.lag.load(Ordering::Relaxed);
-        self.health.status(lag, self.places.load(Ordering::Relaxed))
+        let status = self.health.status(lag, self.places.load(Ordering::Relaxed));
+        SourceStatus { unplaced: self.unplaced.load(Ordering::Relaxed), ..status }
     }
 }

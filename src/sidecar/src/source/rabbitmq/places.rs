@@ -38,17 +38,39 @@ impl Places {
         self.known.get(&(seen, stream.to_owned())).copied()
     }
 
-    /// A place for a stream that was not met yet.
-    pub(super) fn add(&mut self, seen: Seen, stream: &str) -> (usize, u32) {
+    /// A place for a stream that was not met yet; `None`: it would be one more than are judged.
+    pub(super) fn add(&mut self, seen: Seen, stream: &str) -> Option<(usize, u32)> {
+        if self.known.len() >= self.owners.checker.limits.partitions {
+            return None;
+        }
         let tap = self.owners.owner(&format!("{}{stream}", self.prefix), PARTITION);
         let number = self.counts[tap];
         self.counts[tap] += 1;
         self.known.insert((seen, stream.to_owned()), (tap, number));
-        (tap, number)
+        Some((tap, number))
     }
 
     /// Whether a message's stream is one of which the tap may see a part only.
     pub(super) fn is_partial(settings: &RabbitSettings, message: &Message) -> bool {
         message.counts_per_exchange() && !settings.sees_whole(&message.exchange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_names_finds_no_room() {
+        let mut engine = EngineSettings::default();
+        engine.checker.limits.partitions = 10;
+        let uri = "amqp://host/%2f".parse().unwrap();
+        let mut places = Places::new(&RabbitSettings::new("main", uri), engine);
+        for number in 0..1_000 {
+            let stream = format!("orders/{number}");
+            assert_eq!(places.add(Seen::Log, &stream).is_some(), number < 10, "{stream}");
+            assert_eq!(places.find(Seen::Log, &stream).is_some(), number < 10);
+        }
+        assert_eq!(places.known.len(), 10);
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::message::Seen;
 use super::orders::{Entry, Note, Order};
 use super::places::Place;
+use super::resume;
 use super::settings::RabbitSettings;
 use crate::clock;
 use crate::engine::{self, EngineSettings, Switch};
@@ -35,6 +36,9 @@ pub(super) struct Tap {
     notes: UnboundedSender<Note>,
     switch: Switch,
     slots: Vec<Slot>,
+    index: usize,
+    /// The position of this run's first message, where a run was before it.
+    first: Option<u64>,
     asked_at: u64,
     /// An end was asked for.
     wanting: bool,
@@ -108,6 +112,11 @@ impl engine::Tap for Tap {
         self.ledger_read
     }
 
+    fn save(&self, write: &mut dyn FnMut(&str, Vec<u8>)) {
+        let next = self.slots.iter().map(|slot| slot.next).chain(self.first).max().unwrap_or(0);
+        write(&resume::name(self.index), next.to_string().into_bytes());
+    }
+
     fn switch(&mut self, checker: &mut Checker, switch: &Switch) {
         let at = clock::now_ms();
         for slot in &mut self.slots {
@@ -128,10 +137,12 @@ impl engine::Tap for Tap {
 
 impl Tap {
     pub(super) fn new(
+        index: usize,
         settings: &RabbitSettings,
         engine: &EngineSettings,
         orders: Receiver<Order>,
         notes: UnboundedSender<Note>,
+        first: Option<u64>,
     ) -> Self {
         let at = clock::now_ms();
         let hears = settings.ledger.is_some() && settings.stream_prefix.is_empty();
@@ -144,6 +155,8 @@ impl Tap {
             notes,
             switch: Switch::default(),
             slots: Vec::new(),
+            index,
+            first,
             asked_at: 0,
             wanting: false,
             readable_at: at,
@@ -207,8 +220,12 @@ impl Tap {
         }
         let at = *since;
         let on = self.switch.is_on(Some(stream));
-        let slot = Slot { place, id, next: 0, on };
-        slot.watch_on(checker, at);
+        let slot = Slot { place, id, next: self.first.unwrap_or(0), on };
+        match slot.place.seen {
+            // It has no positions that would tell that something was passed over.
+            Seen::Group if self.first.is_some() => slot.miss(checker, at),
+            Seen::Group | Seen::Log => slot.watch_on(checker, at),
+        }
         self.slots.push(slot);
     }
 
