@@ -21,6 +21,7 @@ pub mod producer;
 pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod relay;
 pub mod sidecar;
 pub mod stub;
 pub mod truth;

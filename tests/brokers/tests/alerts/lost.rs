@@ -2,8 +2,8 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lacuna_brokers::broker::Kafka;
-use lacuna_brokers::process::{Process, lab};
 use lacuna_brokers::producer::Producer;
+use lacuna_brokers::relay;
 use lacuna_brokers::sidecar::{GRACE_S, Sidecar};
 use lacuna_brokers::truth::Truth;
 
@@ -31,10 +31,7 @@ fn a_loss_reaches_the_webhook_and_what_is_ordinary_does_not() {
     alarm.prometheus.until(r#"lacuna_observed_messages_total{stamp="valid"} > 600"#);
 
     // Numbers 100 to 104 of another producer are acknowledged and never stored.
-    let arguments = [&*format!("to={}", kafka.brokers()), &format!("topic={topic}")];
-    let faults = ["partitions=1", "swallow=0:100-104"];
-    let mut relay = Process::start("relay", lab("lab-relay").args(arguments).args(faults));
-    let brokers = format!("brokers={}", relay.hear("serving"));
+    let (relay, brokers) = relay::start(&kafka, topic, &["partitions=1", "swallow=0:100-104"]);
     let ledger = format!("sidecar=http://{}", sidecar.address());
     let more = [brokers.as_str(), &ledger, "prefetch=yes", "shape=free"];
     let mut losing = Producer::start(&kafka, topic, "losing", 0, &more);

@@ -3,8 +3,9 @@
 use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::documents::{Shell, commands};
 use lacuna_brokers::http::exchange;
-use lacuna_brokers::process::{Process, example, lab};
+use lacuna_brokers::process::{Process, example};
 use lacuna_brokers::producer::Producer;
+use lacuna_brokers::relay;
 use lacuna_brokers::sidecar::{Sidecar, binary};
 use lacuna_brokers::wait;
 
@@ -13,11 +14,7 @@ fn every_command_in_the_documents_runs() {
     let kafka = Kafka::take();
     let topic = "orders";
     kafka.create(topic, 4);
-    let relay = [format!("to={}", kafka.brokers()), format!("topic={topic}")];
-    let mut command = lab("lab-relay");
-    let faults = ["partitions=4", "swallow=1:40-46"];
-    let mut relay = Process::start("relay", command.args(relay).args(faults));
-    let brokers = format!("brokers={}", relay.hear("serving"));
+    let (relay, brokers) = relay::start(&kafka, topic, &["partitions=4", "swallow=1:40-46"]);
     let mut web = Producer::start(&kafka, topic, "web", 0, &[&brokers, "prefetch=yes"]);
     web.send(2_000);
     web.wait();

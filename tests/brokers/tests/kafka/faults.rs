@@ -1,11 +1,10 @@
 //! Messages that are lost or stored twice between stamp and broker.
 
 use lacuna_brokers::broker::Kafka;
-use lacuna_brokers::process::{Process, lab};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::Sidecar;
 use lacuna_brokers::truth::Truth;
-use lacuna_brokers::verify;
+use lacuna_brokers::{relay, verify};
 
 /// Lanes of single partitions, as each producer knows them from the start.
 const KNOWN: &[&str] = &["prefetch=yes"];
@@ -20,11 +19,7 @@ const SPANS: &[&str] =
 fn through_a_relay(kafka: &Kafka, topic: &str, faults: &[&str], kind: &[&str]) -> Truth {
     kafka.create(topic, 3);
     let sidecar = Sidecar::start(kafka, topic);
-    let arguments = [format!("to={}", kafka.brokers()), format!("topic={topic}")];
-    let mut command = lab("lab-relay");
-    let mut relay =
-        Process::start("relay", command.args(arguments).arg("partitions=3").args(faults));
-    let brokers = format!("brokers={}", relay.hear("serving"));
+    let (relay, brokers) = relay::start(kafka, topic, &[&["partitions=3"], faults].concat());
 
     // The first one alone: the heads of its lanes come first.
     let kind = [&[brokers.as_str()], kind].concat();

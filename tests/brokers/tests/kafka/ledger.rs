@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::files::{self, Line};
-use lacuna_brokers::process::{Process, lab};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::proxy::Proxy;
 use lacuna_brokers::sidecar::{GRACE_S, Sidecar, counts};
 use lacuna_brokers::truth::{Counts, Truth, nonzero};
-use lacuna_brokers::{verify, wait};
+use lacuna_brokers::{relay, verify, wait};
 use serde_json::Value;
 
 /// What a number must be found as: state, stage, and what the ledger says of it.
@@ -127,11 +126,7 @@ fn loses_its_tail(topic: &str, ledger: bool) -> (Kafka, Sidecar, Truth, PathBuf)
     let kafka = Kafka::take();
     kafka.create(topic, 1);
     let sidecar = Sidecar::start(&kafka, topic);
-    let arguments = [format!("to={}", kafka.brokers()), format!("topic={topic}")];
-    let mut command = lab("lab-relay");
-    let command = command.args(arguments).args(["partitions=1", "swallow=0:93-99"]);
-    let mut relay = Process::start("relay", command);
-    let brokers = format!("brokers={}", relay.hear("serving"));
+    let (relay, brokers) = relay::start(&kafka, topic, &["partitions=1", "swallow=0:93-99"]);
     let address = format!("sidecar=http://{}", sidecar.address());
     let mut more = vec![brokers.as_str()];
     more.extend(ONE_LANE);

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lacuna_brokers::broker::Kafka;
-use lacuna_brokers::process::{Process, lab};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::{GRACE_S, Sidecar, counts};
 use lacuna_brokers::truth::{Gap, Truth, nonzero};
-use lacuna_brokers::{verify, wait};
+use lacuna_brokers::{relay, verify, wait};
 use serde_json::json;
 
 use crate::ledger::{ONE_LANE, REFUSED, assert_counts, assert_found, closed_and_judged, fates};
@@ -61,12 +60,9 @@ fn a_mirror_is_judged_by_the_stamps_of_its_original() {
         (mirror, ["swallow=0:0-4,1:100-149,2:20-20", "repeat=0:100-109,1:150-150"]),
         (stranger, ["swallow=0:10-19", "repeat=1:5-5"]),
     ] {
-        let arguments =
-            [format!("to={}", kafka.brokers()), format!("topic={original}"), format!("as={topic}")];
-        let mut command = lab("lab-relay");
-        let command = command.args(arguments).arg("partitions=3").args(faults);
-        let mut relay = Process::start("relay", command);
-        let brokers = format!("brokers={}", relay.hear("serving"));
+        let renamed = format!("as={topic}");
+        let more = [&["partitions=3", &renamed], faults.as_slice()].concat();
+        let (relay, brokers) = relay::start(&kafka, original, &more);
         let name = format!("shop-{topic}");
         let mut shop = Producer::start(&kafka, original, &name, 0, &[&brokers, "prefetch=yes"]);
         shop.send(6_000);
@@ -134,12 +130,8 @@ fn from_a_time_on_only_what_came_later_is_judged() {
     let topic = "from-a-time";
     let kafka = Kafka::take();
     kafka.create(topic, 1);
-    let arguments = [format!("to={}", kafka.brokers()), format!("topic={topic}")];
-    let mut command = lab("lab-relay");
     let swallow = "swallow=0:50-59,0:250-259,0:450-459";
-    let command = command.args(arguments).args(["partitions=1", swallow]);
-    let mut relay = Process::start("relay", command);
-    let brokers = format!("brokers={}", relay.hear("serving"));
+    let (relay, brokers) = relay::start(&kafka, topic, &["partitions=1", swallow]);
     let mut more = vec![brokers.as_str()];
     more.extend(ONE_LANE);
     let mut orders = Producer::start(&kafka, topic, "orders", 0, &more);

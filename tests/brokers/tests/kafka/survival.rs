@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::http::exchange;
-use lacuna_brokers::process::{Process, Signal, lab};
+use lacuna_brokers::process::{Process, Signal};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::Sidecar;
 use lacuna_brokers::truth::Truth;
-use lacuna_brokers::{verify, wait};
+use lacuna_brokers::{relay, verify, wait};
 
 /// Instants at which it is killed, unless `KILLS` says otherwise.
 const KILLS: u64 = 50;
@@ -49,12 +49,10 @@ impl Load {
                 at = last + 20 + rng.below(80);
             }
         }
-        let mut command = lab("lab-relay");
-        command.args([format!("to={}", kafka.brokers()), format!("topic={topic}")]);
-        command.arg("partitions=3").arg(format!("swallow={}", faults[0].join(",")));
-        let mut relay =
-            Process::start("relay", command.arg(format!("repeat={}", faults[1].join(","))));
-        let brokers = format!("brokers={}", relay.hear("serving"));
+        let [swallow, repeat] = faults.map(|ranges| ranges.join(","));
+        let faults = [format!("swallow={swallow}"), format!("repeat={repeat}")];
+        let (relay, brokers) =
+            relay::start(kafka, topic, &["partitions=3", &faults[0], &faults[1]]);
         let producers = ["first", "second"].map(|name| {
             let mut producer =
                 Producer::start(kafka, topic, name, 0, &[brokers.as_str(), "prefetch=yes"]);
