@@ -1,4 +1,4 @@
-//! Findings as they came, and when: a history with bounds.
+//! Findings as they came, and when: a history with bounds. Each row has a checksum.
 
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
@@ -7,7 +7,8 @@ pub(super) const TABLE: &str = "
     CREATE TABLE finding (
       id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, view TEXT NOT NULL, stream TEXT NOT NULL,
       partition TEXT NOT NULL, lane TEXT NOT NULL, producer TEXT NOT NULL, epoch TEXT NOT NULL,
-      first INTEGER NOT NULL, last INTEGER NOT NULL, was TEXT, state TEXT, reason TEXT);
+      first INTEGER NOT NULL, last INTEGER NOT NULL, was TEXT, state TEXT, reason TEXT,
+      sum INTEGER NOT NULL);
     CREATE INDEX finding_at ON finding (at);";
 
 /// How much of the history is kept.
@@ -88,11 +89,13 @@ pub(super) fn write(
         return Ok(());
     }
     let mut put = transaction.prepare_cached(
-        "INSERT INTO finding (at, view, stream, partition, lane, producer, epoch, first, last, was,
-           state, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO finding (id, at, view, stream, partition, lane, producer, epoch, first, last, was,
+           state, reason, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
-    for row in findings {
+    let before = newest(transaction)?;
+    for (row, id) in findings.iter().zip(before + 1..) {
         put.execute(params![
+            id,
             row.at.cast_signed(),
             row.view,
             row.stream,
@@ -104,7 +107,8 @@ pub(super) fn write(
             row.last.cast_signed(),
             row.was,
             row.state,
-            row.reason
+            row.reason,
+            checksum(row, id)
         ])?;
     }
     transaction.execute(
@@ -178,6 +182,63 @@ pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<i64> {
         [],
         |row| row.get(0),
     )
+}
+
+/// The step from the form that had no checksums of findings.
+pub(super) fn add_sums(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch("ALTER TABLE finding ADD COLUMN sum INTEGER NOT NULL DEFAULT 0")?;
+    {
+        let mut put = transaction.prepare("UPDATE finding SET sum = ?2 WHERE id = ?1")?;
+        let all = format!("SELECT {COLUMNS} FROM finding");
+        let rows =
+            transaction.prepare(&all)?.query_map([], finding)?.collect::<Result<Vec<_>, _>>()?;
+        for row in rows {
+            put.execute([row.id, checksum(&row, row.id)])?;
+        }
+    }
+    transaction.pragma_update(None, "user_version", 2)?;
+    transaction.commit()
+}
+
+/// What is wrong with the history, if anything is: rows and the index by time are looked at.
+pub(super) fn unsound(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let said: String =
+        connection.query_row("PRAGMA integrity_check('finding')", [], |row| row.get(0))?;
+    if said != "ok" {
+        return Ok(Some(said));
+    }
+    let mut all = connection.prepare(&format!("SELECT {COLUMNS}, sum FROM finding"))?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let read = finding(row)?;
+        if row.get::<_, i64>("sum")? != checksum(&read, read.id) {
+            return Ok(Some(format!("the checksum of finding {} is wrong", read.id)));
+        }
+    }
+    Ok(None)
+}
+
+/// CRC-32 of a row with this number. It is part of the file's form.
+fn checksum(row: &Finding, id: i64) -> i64 {
+    let mut crc = crc32fast::Hasher::new();
+    for number in [id.cast_unsigned(), row.at, row.first, row.last] {
+        crc.update(&number.to_le_bytes());
+    }
+    let Finding { view, stream, partition, lane, producer, epoch, state, was, reason, .. } = row;
+    for text in [view, stream, partition, lane, producer, epoch, state].map(Some) {
+        add(&mut crc, text);
+    }
+    add(&mut crc, was.as_ref());
+    add(&mut crc, reason.as_ref());
+    i64::from(crc.finalize())
+}
+
+/// A text with its length, which keeps it apart from the next one and from none.
+fn add(crc: &mut crc32fast::Hasher, text: Option<&String>) {
+    let length = text.map_or(u64::MAX, |text| text.len() as u64);
+    crc.update(&length.to_le_bytes());
+    crc.update(text.map_or(&[], |text| text.as_bytes()));
 }
 
 const COLUMNS: &str =

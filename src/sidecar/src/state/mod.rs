@@ -1,5 +1,6 @@
 //! State that lasts: what the workers know is kept in a file, and a start goes on from it.
 
+mod form;
 mod history;
 mod keeper;
 pub mod keys;

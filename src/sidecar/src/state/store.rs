@@ -4,22 +4,17 @@
 //! changed or lost; so each record has a checksum, and all checksums have a sum that is committed
 //! with them: a record that is missing, doubled or from another time does not add up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use lacuna_core::state::VERSION as CORE;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::form::{self, FORMAT};
 use super::history::{self, Bounds, Finding};
 
-/// The version of the file's form. What is newer is refused; a version that replaces another one
-/// brings the step from it.
-const FORMAT: u32 = 1;
-/// Marks the file as ours: "Lacn".
-const APPLICATION: u32 = 0x4c61_636e;
 const FILE: &str = "state.sqlite";
 const LOCK: &str = "lock";
 
@@ -44,6 +39,12 @@ pub enum StoreError {
         "state in {0:?} was written by a later version (format {1}, this one reads {FORMAT}): it is left as it is"
     )]
     Newer(PathBuf, u32),
+    /// An earlier version wrote it, and it may not be written to.
+    #[error(
+        "state in {0:?} was written by an earlier version (format {1}, this one reads {FORMAT}): `lacuna run` \
+         brings it on when it starts with it"
+    )]
+    Older(PathBuf, u32),
     /// It is not what was written.
     #[error(
         "state in {0:?} is damaged: {1}; it is left as it is: put a good copy there, or move it away to begin anew"
@@ -61,7 +62,8 @@ pub enum StoreError {
 #[derive(Debug, Default)]
 pub struct Writes {
     /// Records by key; `None`: deleted.
-    pub records: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Records by key; `None`: deleted.
+    pub records: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Findings, oldest first.
     pub findings: Vec<Finding>,
 }
@@ -113,12 +115,8 @@ impl Store {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let refused = |error| refused(dir, error);
-        let connection = Connection::open_with_flags(dir.join(FILE), flags).map_err(refused)?;
-        if is_new(&connection).map_err(refused)? {
-            create(&connection).map_err(refused)?;
-        }
-        check_version(dir, &connection)?;
-        prepare(&connection).map_err(refused)?;
+        let mut connection = Connection::open_with_flags(dir.join(FILE), flags).map_err(refused)?;
+        form::prepare(dir, &mut connection)?;
         let (store, records) = Self::read(dir, connection, bounds, Some(lock))?;
         let last = store.last_commit().map_err(unusable)?;
         if store.commits < last {
@@ -143,7 +141,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(dir.join(FILE), flags);
         let connection = opened.map_err(|error| refused(dir, error))?;
-        check_version(dir, &connection)?;
+        form::check(dir, &connection)?;
         Self::read(dir, connection, Bounds::default(), None)
     }
 
@@ -186,7 +184,11 @@ impl Store {
             Ok(held.unwrap_or(0).cast_unsigned())
         };
         let (held, commits) = (number("sum")?, number("commits")?);
+        let unsound = history::unsound(&connection).map_err(refused)?;
         connection.execute_batch("COMMIT").map_err(refused)?;
+        if let Some(what) = unsound {
+            return Err(damaged(what));
+        }
         if held != sum {
             return Err(damaged("records are missing, or are from different times".to_owned()));
         }
@@ -286,67 +288,26 @@ fn checksum(key: &[u8], value: &[u8]) -> u64 {
     u64::from(crc.finalize()) << 32 | u64::from(low)
 }
 
-fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(tables == 0)
-}
-
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "page_size", 8192)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.execute_batch(&format!(
-        "BEGIN;
-         PRAGMA application_id = {APPLICATION};
-         PRAGMA user_version = {FORMAT};
-         CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-         INSERT INTO meta VALUES ('core', {CORE}), ('sum', 0);
-         CREATE TABLE record (key BLOB PRIMARY KEY, sum INTEGER NOT NULL, value BLOB NOT NULL)
-           WITHOUT ROWID;
-         {}
-         COMMIT;",
-        history::TABLE
-    ))
-}
-
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // What was answered as kept is kept though the power fails.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)
-}
-
-fn check_version(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let number = |name: &str| -> Result<u32, StoreError> {
-        connection
-            .pragma_query_value(None, name, |row| row.get(0))
-            .map_err(|error| refused(dir, error))
+/// SQLite's own words for a file that is none, or not whole. In a whole one every statement of ours
+/// has its tables, and every column its type.
+pub(super) fn refused(dir: &Path, error: rusqlite::Error) -> StoreError {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqlInputError,
+        Utf8Error,
     };
-    let damaged = |what: &str| StoreError::Damaged(dir.to_owned(), what.to_owned());
-    if number("application_id")? != APPLICATION {
-        return Err(damaged("the file is no state of this program"));
-    }
-    let format = number("user_version")?;
-    let core: Option<u32> = connection
-        .query_row("SELECT value FROM meta WHERE name = 'core'", [], |row| row.get(0))
-        .optional()
-        .map_err(|error| refused(dir, error))?;
-    match (format, core) {
-        (FORMAT, Some(CORE)) => Ok(()),
-        (FORMAT, Some(core)) if core > CORE => Err(StoreError::Newer(dir.to_owned(), core)),
-        (format, _) if format > FORMAT => Err(StoreError::Newer(dir.to_owned(), format)),
-        _ => Err(damaged("its version is none")),
-    }
-}
-
-/// SQLite's own words for a file that is none, or not whole.
-fn refused(dir: &Path, error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => {
-            StoreError::Damaged(dir.to_owned(), error.to_string())
-        }
-        _ => StoreError::Refused(dir.to_owned(), error),
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
+    let file = matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | Unknown));
+    let column = matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | SqlInputError { .. }
+            | Utf8Error(..)
+    );
+    if file || column {
+        StoreError::Damaged(dir.to_owned(), error.to_string())
+    } else {
+        StoreError::Refused(dir.to_owned(), error)
     }
 }

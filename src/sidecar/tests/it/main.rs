@@ -14,6 +14,8 @@ mod remote;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod survive;
 #[cfg(test)]
 mod webhook;

@@ -196,8 +196,16 @@ fn a_state_that_is_in_use_or_damaged_is_left_as_it_is() {
     };
     refuses(&mut sidecar, &whole[..whole.len() / 2], "cut in half");
     refuses(&mut sidecar, b"nothing of the kind, but long enough to be looked at", "another file");
+    // One bit of every copy of a stream's name: of the records that are read, and of older ones.
+    let mut renamed = whole.clone();
+    let name = topic.as_bytes();
+    let places: Vec<usize> = (0..whole.len()).filter(|&at| whole[at..].starts_with(name)).collect();
+    assert!(!places.is_empty(), "the state names its streams");
+    for at in places {
+        renamed[at] ^= 1;
+    }
+    refuses(&mut sidecar, &renamed, "a name with another letter");
     let mut rng = Rng(3);
-    let mut noticed = 0;
     let full: Vec<usize> = (0..whole.len()).filter(|&at| whole[at] != 0).collect();
     for _ in 0..12 {
         let mut flipped = whole.clone();
@@ -214,11 +222,8 @@ fn a_state_that_is_in_use_or_damaged_is_left_as_it_is() {
         if sound {
             verify::found_is_true(&sidecar, topic, &Truth::of(&kafka, topic));
             sidecar.kill();
-        } else {
-            noticed += 1;
         }
     }
-    assert!(noticed > 5, "{noticed} flipped bits of 12 were noticed");
     for rest in ["state.sqlite-wal", "state.sqlite-shm"] {
         // Of the runs that were killed above.
         drop(fs::remove_file(dir.join(rest)));
