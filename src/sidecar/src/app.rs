@@ -14,7 +14,7 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, SourceSettings};
@@ -108,10 +108,21 @@ pub fn run(
         return Ok(Exit::DONE);
     }
     // A second start in one process keeps the first one's log, which a test may have set.
-    drop(log::start(&told.config().log));
+    let held = log::start(&told.config().log).ok();
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
+    if let Some(held) = held.clone() {
+        runtime.spawn(async move {
+            loop {
+                sleep(log::WINDOW).await;
+                held.turn();
+            }
+        });
+    }
     let ended = runtime.block_on(serve(told));
+    if let Some(held) = held {
+        held.turn();
+    }
     // A receiver that does not answer a webhook keeps nobody.
     runtime.shutdown_background();
     ended

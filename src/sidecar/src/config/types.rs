@@ -109,6 +109,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Which are.
     pub level: Targets,
+    /// How many lines of a kind in ten seconds; 0: all.
+    pub limit: u64,
 }
 
 /// How log lines are written.
@@ -217,7 +219,8 @@ impl Config {
     fn take(layers: &mut Layers) -> Option<Self> {
         let http = http(layers);
         let mut section = layers.section(&["log"]);
-        let (format, level) = (section.parsed("format"), section.text_with("level", level));
+        let (format, level, limit) =
+            (section.parsed("format"), section.text_with("level", level), section.number("limit"));
         let mut section = layers.section(&["checking"]);
         let (enabled, grace, clock_skew) = (
             section.flag("enabled"),
@@ -239,7 +242,7 @@ impl Config {
         let sources = sources::take(layers);
         Some(Self {
             http: http?,
-            log: Log { format: format?, level: level? },
+            log: Log { format: format?, level: level?, limit: limit? },
             enabled: enabled?,
             default_stream: default_stream?,
             streams,

@@ -1,17 +1,22 @@
 //! The log: what becomes of `tracing`'s events.
 
+mod held;
+
 use std::io::{self, Stderr, Write};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
+use self::held::Held;
+pub(crate) use self::held::WINDOW;
 use crate::config::{Log, LogFormat};
 use crate::shown::{in_json, shown};
 
-/// Writes the process's log to standard error from now on, as configured.
-pub(crate) fn start(log: &Log) -> Result<(), TryInitError> {
+/// Writes the process's log to standard error from now on, as configured. What is held back is said
+/// whenever the window is turned.
+pub(crate) fn start(log: &Log) -> Result<Held, TryInitError> {
     let format = log.format;
     let lines = fmt::layer().with_writer(move || Lines { format, to: io::stderr() });
     let lines = match format {
@@ -21,7 +26,9 @@ pub(crate) fn start(log: &Log) -> Result<(), TryInitError> {
     // A connection that breaks is an error to it, and a warning of the source's to us.
     let quiet = [("lapin", LevelFilter::OFF), ("io_loop", LevelFilter::OFF)];
     let level = log.level.clone().with_targets(quiet);
-    tracing_subscriber::registry().with(lines.with_filter(level)).try_init()
+    let held = Held::new(log.limit);
+    let lines = lines.with_filter(level.and(held.clone()));
+    tracing_subscriber::registry().with(lines).try_init().map(|()| held)
 }
 
 /// Takes an event at a time, and writes a line: names in it are others', and none may end the line,
@@ -56,7 +63,13 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -90,7 +103,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             tracing::error!(stream = %name, quoted = name, "lost: {name}");
         });
-        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+        kept.text()
     }
 
     #[test]

@@ -255,3 +255,28 @@ fn a_configuration_is_read_again_on_a_signal() {
     sidecar.end("TERM");
     fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn lines_of_one_kind_are_held_back_and_counted() {
+    let sidecar = Sidecar::with(CONFIG, &[("LACUNA_LOG__LIMIT", "3")]);
+    let refused: Vec<String> = (0..20).map(|at| format!("[{0},{0}]", 2 * at)).collect();
+    let watch = r#"{"watch":{"stream":"orders","partition":"0","from":"start","at":0}}"#;
+    sidecar.post("/v1/observations", watch);
+    sidecar.post(
+        "/v1/ledger",
+        &format!(
+            r#"{{"v":1,"rev":1,"producer":"p","epoch":"1","stream":"orders","lane":"0","next":50,"pending":[[45,49]],"unanswered":[],"refused":[{}],"aborted":[]}}"#,
+            refused.join(",")
+        ),
+    );
+    assert_eq!(sidecar.get("/v1/report?depth=totals")["totals"]["refused"], 20);
+    let (mut written, mut held) = (0, 0);
+    let pid = sidecar.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let mut sidecar = sidecar;
+    while let Some(line) = line(&mut sidecar.log) {
+        written += u64::from(line["message"] == "refused");
+        held += line["lines"].as_u64().filter(|_| line["of"] == "lacuna::findings").unwrap_or(0);
+    }
+    assert_eq!((written, held), (3, 17));
+}
