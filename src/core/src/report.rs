@@ -215,7 +215,7 @@ pub struct Filter {
     pub stream: Option<String>,
     /// Only this partition.
     pub partition: Option<String>,
-    /// Only this producer's lanes.
+    /// Only this producer's lanes: all above them are their sums.
     pub producer: Option<String>,
 }
 

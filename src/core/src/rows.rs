@@ -86,7 +86,7 @@ impl Checker {
             let stream = &self.streams[cell.stream as usize].name;
             for (view, held) in cell.views.iter().enumerate() {
                 if filter.takes(&held.name, stream) && filter.takes_partition(&cell.label) {
-                    cell.producers(view, &mut names);
+                    cell.producers(view, filter, &mut names);
                 }
             }
         }
@@ -103,7 +103,7 @@ impl Checker {
                 for view in (0..cell.views.len()).filter(|&view| cell.has_row(view)) {
                     let held = &cell.views[view];
                     let mut names = BTreeSet::new();
-                    cell.producers(view, &mut names);
+                    cell.producers(view, &Filter::default(), &mut names);
                     let totals = Totals { producers: names.len() as u64, ..held.totals };
                     rows.push(MetricsRow {
                         view: held.name.clone(),
@@ -155,8 +155,11 @@ impl Checker {
                 continue;
             }
             let row = cell.partition_row(view, filter, lanes);
+            if filter.producer.is_some() && row.totals.lanes == 0 {
+                continue;
+            }
             totals += &row.totals;
-            cell.producers(view, &mut names);
+            cell.producers(view, filter, &mut names);
             partitions.push(row);
         }
         totals.producers = names.len() as u64;
@@ -227,15 +230,24 @@ impl Cell {
 
     fn partition_row(&self, view: usize, filter: &Filter, lanes: bool) -> PartitionRow {
         let held = &self.views[view];
+        let chosen = (0..held.lanes.len()).filter(|&lane| {
+            held.lanes[lane].present() && filter.takes_producer(self.identity(lane).0)
+        });
+        let (mut totals, rest) = match &filter.producer {
+            None => (held.totals, held.rest),
+            // What was retired is not told apart any more: it is in no producer's sum.
+            Some(_) => {
+                let mut totals = Totals::default();
+                let of = |lane| self.lane_totals(view, lane);
+                chosen.clone().filter_map(of).for_each(|lane| totals += &lane);
+                (totals, Totals::default())
+            }
+        };
         let mut names = BTreeSet::new();
-        self.producers(view, &mut names);
-        let mut totals = held.totals;
+        self.producers(view, filter, &mut names);
         totals.producers = names.len() as u64;
         let rows = if lanes {
-            let all = (0..held.lanes.len()).filter(|&lane| held.lanes[lane].present());
-            all.filter(|&lane| filter.takes_producer(self.identity(lane).0))
-                .filter_map(|lane| self.lane_row(view, lane))
-                .collect()
+            chosen.filter_map(|lane| self.lane_row(view, lane)).collect()
         } else {
             Vec::new()
         };
@@ -245,7 +257,7 @@ impl Cell {
             position: held.positions.observed.max(),
             end: held.end_position,
             totals,
-            rest: held.rest,
+            rest,
             last_at: held.last_at,
             lanes: rows,
         }
@@ -275,11 +287,12 @@ impl Cell {
         })
     }
 
-    /// Adds digests of the producers' names that have a row in a view.
-    fn producers(&self, view: usize, names: &mut BTreeSet<u64>) {
+    /// Adds digests of the producers' names that are asked for and have a row in a view.
+    fn producers(&self, view: usize, filter: &Filter, names: &mut BTreeSet<u64>) {
         for (lane, held) in self.views[view].lanes.iter().enumerate() {
-            if held.present() {
-                names.insert(self.digest_of(self.identity(lane).0.as_bytes()));
+            let producer = self.identity(lane).0;
+            if held.present() && filter.takes_producer(producer) {
+                names.insert(self.digest_of(producer.as_bytes()));
             }
         }
     }

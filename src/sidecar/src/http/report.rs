@@ -17,8 +17,12 @@ use crate::report::{Depth, Document, Header};
 pub(super) async fn report(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
     let query: Rows = query::read(&uri)?;
     query.without(&[("state", query.state.is_some())])?;
-    let depth = depth(query.depth.as_deref())?;
     let filter = query.filter();
+    let narrowed = filter != Filter::default() || query.limit.is_some() || query.cursor.is_some();
+    let depth = match query.depth.as_deref() {
+        None if narrowed => Depth::Lanes,
+        depth => self::depth(depth)?,
+    };
     let mut streams = api.engine.report(filter.clone(), depth == Depth::Lanes).await?;
     let totals = totals(&api, &filter, &streams, depth).await?;
     let cursor = match depth {

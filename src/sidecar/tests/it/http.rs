@@ -155,8 +155,26 @@ async fn filters_choose_rows_and_their_totals() {
     assert_eq!((streams.len(), &streams[0]["stream"]), (1, &"a".into()));
     assert_eq!(streams[0]["partitions"][0]["lanes"].as_array().unwrap().len(), 1);
 
+    // A producer's lanes, and their sums above them; with a filter lanes are what is shown.
+    let report = get(&api, "/v1/report?producer=q").await;
+    for stream in report["streams"].as_array().unwrap() {
+        let partition = &stream["partitions"][0];
+        let lane = &partition["lanes"][0];
+        assert_eq!((&lane["producer"], &lane["totals"]["seen"]), (&"q".into(), &2.into()));
+        assert_eq!((&partition["totals"], partition.get("rest")), (&stream["totals"], None));
+        let totals = &partition["totals"];
+        assert_eq!((&totals["seen"], &totals["observed"]["valid"]), (&2.into(), &2.into()));
+        assert_eq!((&totals["lanes"], &totals["producers"]), (&1.into(), &1.into()));
+    }
+    let totals = &report["totals"];
+    assert_eq!((&totals["seen"], &totals["lanes"]), (&4.into(), &2.into()));
+    assert_eq!(totals["producers"], 1);
+    let none = get(&api, "/v1/report?producer=nobody").await;
+    assert_eq!((&none["totals"]["lanes"], &none["streams"]), (&0.into(), &json!([])));
+
     let report = get(&api, "/v1/report?stream=a").await;
     assert_eq!(report["totals"], report["streams"][0]["totals"]);
+    assert_eq!(report["streams"][0]["partitions"][0]["lanes"].as_array().unwrap().len(), 2);
     let all = get(&api, "/v1/report").await;
     assert_eq!((&all["totals"]["seen"], &all["totals"]["producers"]), (&6.into(), &2.into()));
     let log = get(&api, "/v1/report?view=log").await;
@@ -565,8 +583,8 @@ async fn requests_that_are_not_of_the_form_are_problems() {
             "\"all\" is no depth: totals, streams, partitions and lanes are",
         ),
         (Method::GET, "/v1/report?state=lost", 400, "state means nothing here"),
-        (Method::GET, "/v1/report?cursor=00", 400, "cursor means nothing here"),
-        (Method::GET, "/v1/report?limit=5", 400, "limit means nothing here"),
+        (Method::GET, "/v1/report?depth=streams&cursor=00", 400, "cursor means nothing here"),
+        (Method::GET, "/v1/report?depth=partitions&limit=5", 400, "limit means nothing here"),
         (Method::GET, "/v1/report?depth=lanes&cursor=00", 400, "cursor \"00\" is not one of ours"),
         (Method::GET, "/v1/report?depth=lanes&limit=0", 400, "limit 0 is not 1 to 100000"),
         (Method::GET, "/v1/gaps?cursor=x", 400, "cursor \"x\" is not one of ours"),
