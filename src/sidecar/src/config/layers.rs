@@ -5,9 +5,12 @@ use std::ffi::OsString;
 use std::fmt;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::shown::shown;
+
+/// Kinds of sources, which may stand as lists.
+const KINDS: [&str; 2] = ["kafka", "rabbitmq"];
 
 /// The path to a key, one name a level.
 pub(super) type Key = Vec<String>;
@@ -185,7 +188,55 @@ impl Layers {
             let place = place(error.span().map_or(text.len(), |span| span.start));
             self.mistake(place, &[], error.message().trim_end());
         }
-        self.table(&mut Key::new(), table.get_ref(), &place);
+        let mut rest = table.into_inner();
+        for kind in KINDS {
+            if let Some(sources) = rest.get(kind).and_then(|value| value.get_ref().as_array()) {
+                self.sources(kind, sources, &place);
+                rest.remove(kind);
+            }
+        }
+        self.table(&mut Key::new(), &rest, &place);
+    }
+
+    /// Sources as a list of their kind: `[[kafka]]` with a `name` is `[source.NAME]` of that kind.
+    fn sources(&mut self, kind: &str, sources: &DeArray<'_>, place: &impl Fn(usize) -> Place) {
+        for source in sources {
+            let here = place(source.span().start);
+            let Some(table) = source.get_ref().as_table() else {
+                self.mistake(here, &[kind.to_owned()], format!("a source is a table: [[{kind}]]"));
+                continue;
+            };
+            let name = table.get("name").map(|name| (name.get_ref().as_str(), name.span().start));
+            let name = match name {
+                None if sources.len() == 1 => kind,
+                None => {
+                    self.mistake(
+                        here,
+                        &[kind.to_owned()],
+                        "missing: name, which tells several apart",
+                    );
+                    continue;
+                }
+                Some((Some(name), _)) if !name.is_empty() => name,
+                Some((_, at)) => {
+                    let key = [kind.to_owned(), "name".to_owned()];
+                    self.mistake(place(at), &key, "a source's name is a string that is not empty");
+                    continue;
+                }
+            };
+            let mut path = vec!["source".to_owned(), name.to_owned()];
+            let key = [path.clone(), vec!["kind".to_owned()]].concat();
+            let twice =
+                self.values.get(&key).is_some_and(|(_, other)| is_of_one_file(other, &here));
+            if twice {
+                self.mistake(here, &path, "there is a source of this name already");
+                continue;
+            }
+            self.set(key, Value::Text(kind.to_owned()), here);
+            let mut rest = table.clone();
+            rest.remove("name");
+            self.table(&mut path, &rest, place);
+        }
     }
 
     fn table(&mut self, path: &mut Key, table: &DeTable<'_>, place: &impl Fn(usize) -> Place) {
@@ -199,6 +250,10 @@ impl Layers {
             path.pop();
         }
     }
+}
+
+fn is_of_one_file(one: &Place, other: &Place) -> bool {
+    matches!((one, other), (Place::File { file: a, .. }, Place::File { file: b, .. }) if a == b)
 }
 
 fn flat(value: &Spanned<DeValue<'_>>) -> Value {

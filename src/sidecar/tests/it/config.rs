@@ -72,6 +72,33 @@ fn good_ones_are_taken() {
 }
 
 #[test]
+fn a_list_of_sources_is_the_same_as_sections() {
+    let read = |text: &str| {
+        let mut layers = Layers::embedded();
+        layers.file("file", text);
+        Config::parse(layers).unwrap().sources
+    };
+    let lists = include_str!("../config/good/sources-as-lists.toml");
+    let sections = r#"
+        [source.eu]
+        brokers = "eu:9092"
+        topics = ["orders"]
+        stream_prefix = "eu."
+        properties = { "security.protocol" = "SSL" }
+        [source.us]
+        brokers = "us:9092"
+        topics = ["orders"]
+        stream_prefix = "us."
+        [source.rabbitmq]
+        kind = "rabbitmq"
+        url = "amqp://rabbit:5672/%2f"
+        queue = "orders"
+    "#;
+    assert_eq!(read(lists).len(), 3);
+    assert_eq!(format!("{:?}", read(lists)), format!("{:?}", read(sections)));
+}
+
+#[test]
 fn the_default_is_the_core_s() {
     let config = Config::parse(Layers::embedded()).unwrap();
     assert_eq!(config.default_stream, StreamSettings::default());
