@@ -11,6 +11,7 @@
 pub mod arguments;
 pub mod board;
 pub mod broker;
+pub mod clock;
 pub mod consumer;
 pub mod documents;
 pub mod files;

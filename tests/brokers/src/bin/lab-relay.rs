@@ -1,15 +1,18 @@
 //! What stands between a producer and its broker and loses or repeats messages: it acknowledges
 //! everything, as an embedded broker with the same topic, and forwards to the real one all but
-//! what it is told to swallow, and twice what it is told to repeat.
+//! what it is told to swallow, twice what it is told to repeat, and ten messages of the partition
+//! later what it is told to hold up.
 //!
 //! ```text
 //! lab-relay to=HOST:PORT topic=T partitions=N [as=TOPIC]
-//!           [swallow=P:FIRST-LAST,…] [repeat=P:FIRST-LAST,…]
+//!           [swallow=P:FIRST-LAST,…] [repeat=P:FIRST-LAST,…] [late=P:FIRST-LAST,…]
 //! ```
 //!
-//! With `as` the real topic has another name, as a mirror may. Ranges are inclusive offsets of the embedded broker. It says `serving ADDRESS`; at the end of its
-//! input it forwards what is left and ends.
+//! With `as` the real topic has another name, as a mirror may. Ranges are inclusive offsets of the
+//! embedded broker. It says `serving ADDRESS`; at the end of its input it forwards what is left and
+//! ends.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{self, BufRead};
 use std::ops::RangeInclusive;
@@ -21,11 +24,13 @@ use std::time::Duration;
 use lacuna_brokers::arguments::Arguments;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+/// What is held up comes so many messages later.
+const LATE: i64 = 10;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Real = ThreadedProducer<DefaultProducerContext>;
@@ -37,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let partitions = i32::try_from(arguments.number("partitions"))?;
     let swallow = ranges(arguments.optional("swallow"))?;
     let repeat = ranges(arguments.optional("repeat"))?;
+    let late = ranges(arguments.optional("late"))?;
 
     let embedded = MockCluster::new(1)?;
     embedded.create_topic(topic, partitions, 1)?;
@@ -65,39 +71,49 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Forwarded so far, by partition: the embedded broker drops its oldest batches without a word
     // where a partition grows too large, and a relay that loses what it was not told to is none.
     let mut next = vec![0_i64; usize::try_from(partitions)?];
+    let mut held: Vec<VecDeque<OwnedMessage>> = vec![VecDeque::new(); next.len()];
     loop {
         let finishing = finish.load(Ordering::Acquire);
         if let Some(message) = source.poll(Duration::from_millis(20)) {
-            let message = message?;
-            let slot = &mut next[usize::try_from(message.partition())?];
-            if message.offset() != *slot {
+            let message = message?.detach();
+            let (partition, offset) = (message.partition(), message.offset());
+            let place = usize::try_from(partition)?;
+            if offset != next[place] {
                 return Err("the embedded broker dropped messages: send fewer".into());
             }
-            *slot += 1;
+            next[place] += 1;
             let at = |ranges: &[Range]| {
-                ranges.iter().any(|(partition, offsets)| {
-                    *partition == message.partition() && offsets.contains(&message.offset())
-                })
+                ranges.iter().any(|(of, offsets)| *of == partition && offsets.contains(&offset))
             };
-            if !at(&swallow) {
-                forward(&real, mirror, &message)?;
-            }
             if at(&repeat) {
                 forward(&real, mirror, &message)?;
+            }
+            if at(&late) {
+                held[place].push_back(message);
+            } else if !at(&swallow) {
+                forward(&real, mirror, &message)?;
+            }
+            while held[place].front().is_some_and(|first| first.offset() + LATE <= offset) {
+                held[place]
+                    .pop_front()
+                    .map_or(Ok(()), |message| forward(&real, mirror, &message))?;
             }
         } else if finishing && at_end(&source, topic, &next)? {
             break;
         }
     }
+    for message in held.iter().flatten() {
+        forward(&real, mirror, message)?;
+    }
     real.flush(TIMEOUT)?;
     Ok(())
 }
 
-fn forward(real: &Real, topic: &str, message: &BorrowedMessage<'_>) -> Result<(), Box<dyn Error>> {
+fn forward(real: &Real, topic: &str, message: &OwnedMessage) -> Result<(), Box<dyn Error>> {
     let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(message.partition());
     record.key = message.key();
     record.payload = message.payload();
-    record.headers = message.headers().map(|headers| headers.detach());
+    record.headers = message.headers().cloned();
     real.send(record).map_err(|(error, _)| error)?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod absent;
 mod changes;
 mod clean;
+mod clock;
 mod documents;
 mod faults;
 mod groups;

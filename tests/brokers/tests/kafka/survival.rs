@@ -19,10 +19,10 @@ use lacuna_brokers::{relay, verify, wait};
 const KILLS: u64 = 50;
 
 /// SplitMix64.
-struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (z ^ (z >> 29)) % bound
@@ -30,29 +30,34 @@ impl Rng {
 }
 
 /// Load with losses and repeats, from two producers, on a topic of three partitions.
-struct Load {
+pub(crate) struct Load {
     relay: Process,
     producers: [Producer; 2],
 }
 
 impl Load {
     fn start(kafka: &Kafka, topic: &str, rng: &mut Rng) -> Self {
+        Self::with(kafka, topic, rng, &["swallow", "repeat"])
+    }
+
+    /// With faults of these kinds, as the relay names them.
+    pub(crate) fn with(kafka: &Kafka, topic: &str, rng: &mut Rng, kinds: &[&str]) -> Self {
         kafka.create(topic, 3);
         // Short runs, all over what will be sent.
-        let mut faults = [Vec::new(), Vec::new()];
+        let mut faults = vec![Vec::new(); kinds.len()];
         for partition in 0..3 {
             let mut at = 5 + rng.below(20);
             while at < 100_000 {
                 let last = at + rng.below(4);
-                let kind = usize::try_from(rng.below(2)).unwrap_or(0);
+                let kind = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
                 faults[kind].push(format!("{partition}:{at}-{last}"));
                 at = last + 20 + rng.below(80);
             }
         }
-        let [swallow, repeat] = faults.map(|ranges| ranges.join(","));
-        let faults = [format!("swallow={swallow}"), format!("repeat={repeat}")];
-        let (relay, brokers) =
-            relay::start(kafka, topic, &["partitions=3", &faults[0], &faults[1]]);
+        let faults = kinds.iter().zip(&faults).map(|(kind, at)| format!("{kind}={}", at.join(",")));
+        let faults: Vec<_> = std::iter::once("partitions=3".to_owned()).chain(faults).collect();
+        let faults: Vec<_> = faults.iter().map(String::as_str).collect();
+        let (relay, brokers) = relay::start(kafka, topic, &faults);
         let producers = ["first", "second"].map(|name| {
             let mut producer =
                 Producer::start(kafka, topic, name, 0, &[brokers.as_str(), "prefetch=yes"]);
@@ -63,7 +68,7 @@ impl Load {
     }
 
     /// Ends it, and gives what is in the log.
-    fn stop(self, kafka: &Kafka, topic: &str) -> Truth {
+    pub(crate) fn stop(self, kafka: &Kafka, topic: &str) -> Truth {
         let Self { relay, mut producers } = self;
         for producer in &mut producers {
             producer.stop();
@@ -77,12 +82,12 @@ impl Load {
     }
 }
 
-fn state(kafka: &Kafka, topic: &str) -> PathBuf {
+pub(crate) fn state(kafka: &Kafka, topic: &str) -> PathBuf {
     kafka.directory("state").join(topic)
 }
 
 /// All that was found, and each of it once: in the report, in the counters and in the history.
-fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
+pub(crate) fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     verify::found_is_true(sidecar, topic, truth);
     let lost: u64 = truth.gaps().iter().map(|gap| gap.last - gap.first + 1).sum();
     let sum = |name: &str| sidecar.metrics_of(name).iter().sum::<f64>();
