@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lapin::options::{
-    BasicGetOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicGetOptions, ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions,
+    ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -175,6 +175,22 @@ impl RabbitMq {
         self.with(async |channel| {
             let table = FieldTable::default();
             channel.queue_unbind(queue.into(), exchange.into(), key.into(), table).await
+        });
+    }
+
+    /// Has an exchange pass on to another one what it takes under this key.
+    pub fn chain(&self, from: &str, to: &str, key: &str) {
+        self.with(async |channel| {
+            let (to, from, options) = (to.into(), from.into(), ExchangeBindOptions::default());
+            channel.exchange_bind(to, from, key.into(), options, FieldTable::default()).await
+        });
+    }
+
+    /// Takes that back.
+    pub fn unchain(&self, from: &str, to: &str, key: &str) {
+        self.with(async |channel| {
+            let (to, from, options) = (to.into(), from.into(), ExchangeUnbindOptions::default());
+            channel.exchange_unbind(to, from, key.into(), options, FieldTable::default()).await
         });
     }
 

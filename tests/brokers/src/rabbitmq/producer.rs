@@ -58,10 +58,15 @@ impl Producer {
         self.process.tell("stop");
     }
 
+    /// How many messages of the load are answered.
+    pub fn count(&mut self) -> u64 {
+        self.process.ask("count", "answered").parse().expect("a number")
+    }
+
     /// Waits until this many messages of the load are answered.
     pub fn answered(&mut self, wanted: u64) {
         wait::until("the load goes on", || {
-            let now: u64 = self.process.ask("count", "answered").parse().expect("a number");
+            let now = self.count();
             if now >= wanted { Ok(()) } else { Err(format!("{now} of {wanted}")) }
         });
     }

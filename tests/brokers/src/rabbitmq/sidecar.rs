@@ -32,6 +32,16 @@ pub fn by_tls(rabbitmq: &RabbitMq, name: &str, queues: &[(&str, &str)]) -> Sidec
     sidecar
 }
 
+/// As [`start`], with its state kept in a directory of its own.
+#[must_use]
+pub fn keeping(rabbitmq: &RabbitMq, name: &str, queues: &[(&str, &str)]) -> Sidecar {
+    let state = rabbitmq.directory(name).join("state");
+    let variables = [("LACUNA_STATE__PATH", state.to_str().expect("a path of text"))];
+    let (sidecar, _) = launch(rabbitmq, &rabbitmq.url(), name, queues, &variables);
+    sidecar.ready();
+    sidecar
+}
+
 /// As [`start`], where it is never ready; gives its log, too.
 #[must_use]
 pub fn not_ready(rabbitmq: &RabbitMq, name: &str, queues: &[(&str, &str)]) -> (Sidecar, PathBuf) {

@@ -50,6 +50,7 @@ pub(crate) const EXPECTED: &[Expected] = &[
         "alertname=LacunaLedgerSilent alertstate=pending view=log stream=late 1",
         "alertname=LacunaSourceDown alertstate=pending source=main 1",
         "alertname=LacunaCheckingOff alertstate=pending stream=bills 1",
+        "alertname=LacunaWebhookFailing alertstate=pending 1",
     ]),
     (OVERVIEW, "Lost now", "timeseries", "A", Exact, &[
         "view=log stream=orders 9", "view=billing stream=orders 2",

@@ -14,6 +14,7 @@ mod ledger;
 mod moved;
 mod outages;
 mod shovel;
+mod survival;
 mod tls;
 mod transactions;
 mod unroutable;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use lacuna_core::stamp::HEADER;
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
 use lapin::types::{AMQPValue, LongString};
@@ -24,6 +25,7 @@ use super::message::{Message, Seen};
 use super::orders::{Entry, Note, Order, Shared};
 use super::places::{Place, Places};
 use super::progress::Progress;
+use super::resume::{Reached, Resume};
 use super::settings::{RabbitSettings, TapKind};
 use crate::clock;
 use crate::engine::EngineSettings;
@@ -54,6 +56,10 @@ pub(super) struct Control {
     pub(super) since: Option<u64>,
     /// The position of the message that is read next.
     read: u64,
+    /// Of a stream: what is added to its offsets.
+    base: u64,
+    /// An earlier run has read the stream.
+    resumed: bool,
     progress: Progress,
     /// The marker that is under way.
     marker: Option<Marker>,
@@ -87,9 +93,12 @@ impl Control {
         shared: Arc<Shared>,
         notes: UnboundedReceiver<Note>,
         orders: Vec<SyncSender<Order>>,
-        first: Option<u64>,
+        resume: Resume,
     ) -> Self {
-        Self {
+        let reached = resume.reached.unwrap_or_default();
+        let read = resume.first.unwrap_or(reached.base + reached.next);
+        let last = reached.mark.and_then(|mark| Some((reached.next.checked_sub(1)?, mark)));
+        let mut control = Self {
             management: Management::new(&settings, &settings.uri),
             hearing: Arc::clone(&engine.hearing),
             places: Places::new(&settings, engine),
@@ -101,11 +110,17 @@ impl Control {
             bindings: Vec::new(),
             kinds: HashMap::new(),
             since: None,
-            read: first.unwrap_or(0),
-            progress: Progress::default(),
+            read,
+            base: resume.first.unwrap_or(reached.base),
+            resumed: resume.reached.is_some(),
+            progress: Progress { last, ..Progress::default() },
             marker: None,
             ledger: Ledger::default(),
+        };
+        for (stream, kept) in resume.places {
+            control.add_place(Seen::Log, stream, kept.partial);
         }
+        control
     }
 
     /// Until the last tap is gone.
@@ -145,6 +160,7 @@ impl Control {
             tokio::select! {
                 delivery = messages.next() => {
                     let tag = self.take_batch(delivery, &mut messages)?;
+                    self.tell_reached();
                     self.flush().await?;
                     let all = BasicAckOptions { multiple: true };
                     within(channel.basic_ack(tag, all)).await?;
@@ -227,10 +243,11 @@ impl Control {
         self.rebind(channel, bindings).await?;
         let settings = &self.settings;
         let stream = settings.tap == TapKind::Stream;
-        // What was there before this process began is nobody's; else it goes on with the last
-        // message again, which shows that nothing between was deleted.
-        let from = match (kept, self.progress.offset) {
-            (true, Some(offset)) => Begin::Offset(offset),
+        // What was there before this process, or an earlier run, began is nobody's; else it goes on with
+        // the last message again, which shows that it is the same stream, and nothing was deleted.
+        let from = match (kept, self.progress.last) {
+            (true, Some((offset, _))) => Begin::Offset(offset),
+            (true, None) if self.resumed => Begin::First,
             (true, None) => Begin::Next,
             (false, _) => Begin::First,
         };
@@ -250,11 +267,17 @@ impl Control {
                 client::read_queue(channel, &settings.tap_queue).await?
             }
         };
+        let goes_on = if first { self.resumed } else { !stream || self.progress.last.is_some() };
         if first {
             self.since = Some(clock::now_ms());
-        } else if !kept || (stream && self.progress.offset.is_none()) {
-            self.progress.offset = None;
-            self.miss("the tap's queue was gone");
+        }
+        if first && !goes_on {
+            // Of one that was there already the first message tells its offset.
+            if !kept {
+                self.tell_reached();
+            }
+        } else if !kept || !goes_on {
+            self.anew("the tap's queue was gone");
         } else {
             self.progress.again = Some(0);
             self.tell_all(|| Order::Back);
@@ -297,26 +320,30 @@ impl Control {
     /// A stream's message: false if it was read before the outage.
     fn goes_on(&mut self, delivery: &Delivery) -> bool {
         let headers = delivery.properties.headers().as_ref();
-        let offset = headers.and_then(client::offset_of);
+        let Some(offset) = headers.and_then(client::offset_of) else { return true };
+        let message = (offset, mark(delivery));
         let again = self.progress.again.take().is_some();
-        let last = std::mem::replace(&mut self.progress.offset, offset);
-        if again && last != offset {
-            self.miss("the tap's stream has deleted what was not read");
-            return true;
+        match self.progress.last.replace(message).filter(|_| again) {
+            Some(last) if last == message => return false,
+            Some((last, _)) if last < offset => {
+                self.miss("the tap's stream has deleted what was not read");
+            }
+            Some(_) => {
+                self.miss("the tap's stream is another one");
+                self.base = self.read.saturating_sub(offset);
+            }
+            None => {}
         }
-        !again
+        self.read = self.base.saturating_add(offset);
+        true
     }
 
     /// A queue's message: true if it was read before the outage.
     fn was_read(&mut self, delivery: &Delivery) -> bool {
-        let headers = delivery.properties.headers().as_ref();
-        let stamp = headers.and_then(|h| h.inner().get(lacuna_core::stamp::HEADER).cloned());
-        let stamp = stamp.as_ref().and_then(AMQPValue::as_long_string);
-        let stamp = stamp.map_or(&[][..], LongString::as_bytes);
         let message = self.progress.hasher.hash_one((
             delivery.exchange.as_str(),
             delivery.routing_key.as_str(),
-            stamp,
+            stamp_of(delivery),
         ));
         if self.progress.is_again(message, delivery.redelivered) {
             return true;
@@ -364,6 +391,25 @@ impl Control {
         let since = self.since.unwrap_or_else(clock::now_ms);
         self.outbox[tap].push_back(Order::Place(Place { seen, stream, since, partial }));
         Some((tap, number))
+    }
+
+    /// Of a stream: how far it was read.
+    fn tell_reached(&mut self) {
+        if self.settings.tap == TapKind::Stream {
+            let (next, mark) = match self.progress.last {
+                Some((offset, mark)) => (offset + 1, Some(mark)),
+                None => (0, None),
+            };
+            let reached = Reached { base: self.base, next, mark };
+            self.tell_all(|| Order::Reached(reached));
+        }
+    }
+
+    /// What is read from now on has nothing to do with what was read.
+    fn anew(&mut self, why: &str) {
+        self.progress.last = None;
+        self.base = self.read;
+        self.miss(why);
     }
 
     pub(super) fn miss(&mut self, why: &str) {
@@ -419,6 +465,24 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// The value of a message's stamp; empty where it has none.
+fn stamp_of(delivery: &Delivery) -> &[u8] {
+    let headers = delivery.properties.headers().as_ref();
+    let stamp = headers.and_then(|headers| headers.inner().get(HEADER));
+    stamp.and_then(AMQPValue::as_long_string).map_or(&[], LongString::as_bytes)
+}
+
+/// CRC-32 of what a message is: the same in every run.
+fn mark(delivery: &Delivery) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    for part in [delivery.exchange.as_str().as_bytes(), delivery.routing_key.as_str().as_bytes()] {
+        crc.update(part);
+        crc.update(&[0]);
+    }
+    crc.update(stamp_of(delivery));
+    crc.finalize()
 }
 
 async fn next(consumer: &mut Option<Consumer>) -> Option<lapin::Result<Delivery>> {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::control::Control;
 use super::orders::Shared;
-use super::resume;
+use super::resume::Resume;
 use super::settings::RabbitSettings;
 use super::tap::Tap;
 use crate::engine::{self, EngineSettings, Opened};
@@ -33,18 +33,19 @@ pub fn open(settings: RabbitSettings, engine: &EngineSettings) -> Result<Opened,
     let workers = engine.workers.max(1);
     let shared = Arc::new(Shared::new(&settings.name));
     let (notes, noted) = unbounded_channel();
-    let first = resume::first(engine.resumed.get(&settings.name));
+    let resume = Resume::read(engine.resumed.get(&settings.name), settings.tap, workers);
     let mut orders = Vec::with_capacity(workers);
     let mut taps: Vec<Box<dyn engine::Tap>> = Vec::with_capacity(workers);
     for index in 0..workers {
         let (order, ordered) = mpsc::sync_channel(WAITING);
         orders.push(order);
-        taps.push(Box::new(Tap::new(index, &settings, engine, ordered, notes.clone(), first)));
+        taps.push(Box::new(Tap::new(index, &settings, engine, ordered, notes.clone(), &resume)));
     }
     let name = settings.name.clone();
     let failed = |error| OpenError::Thread { name: name.clone(), error };
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let control = Control::new(settings, engine.clone(), Arc::clone(&shared), noted, orders, first);
+    let control =
+        Control::new(settings, engine.clone(), Arc::clone(&shared), noted, orders, resume);
     thread::Builder::new()
         .name("lacuna-rabbitmq".to_owned())
         .spawn(move || runtime.block_on(control.run()))

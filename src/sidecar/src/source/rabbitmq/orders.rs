@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use lapin::types::LongString;
 
 use super::places::Place;
+use super::resume::Reached;
 use crate::engine::{Source, SourceStatus};
 use crate::record;
 use crate::source::health::Health;
@@ -25,6 +26,8 @@ pub(super) enum Order {
     Missed,
     /// The broker was away; all was read that was routed meanwhile.
     Back,
+    /// All that it was told before is what a stream holds up to there.
+    Reached(Reached),
     /// Producers said this.
     Ledger(Arc<Vec<record::Ledger>>),
     /// All that producers had said at this time, ms since the Unix epoch, has been told.

@@ -9,8 +9,8 @@ use super::client::PREFETCH;
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) hasher: RandomState,
-    /// Of a stream: the offset of the last message.
-    pub(super) offset: Option<u64>,
+    /// Of a stream: the offset of the last message, and what it was.
+    pub(super) last: Option<(u64, u32)>,
     /// Of a queue: the last messages, as many as the broker may send again.
     pub(super) handed: VecDeque<u64>,
     /// After an outage: from where in these it does.

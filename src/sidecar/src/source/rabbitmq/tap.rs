@@ -9,8 +9,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::message::Seen;
 use super::orders::{Entry, Note, Order};
 use super::places::Place;
-use super::resume;
-use super::settings::RabbitSettings;
+use super::resume::{self, Kept, Reached, Resume};
+use super::settings::{RabbitSettings, TapKind};
 use crate::clock;
 use crate::engine::{self, EngineSettings, Switch};
 
@@ -37,8 +37,11 @@ pub(super) struct Tap {
     switch: Switch,
     slots: Vec<Slot>,
     index: usize,
-    /// The position of this run's first message, where a run was before it.
-    first: Option<u64>,
+    kind: TapKind,
+    /// Where this run goes on.
+    resume: Resume,
+    /// Of a stream: how far it was read.
+    reached: Option<Reached>,
     asked_at: u64,
     /// An end was asked for.
     wanting: bool,
@@ -113,8 +116,19 @@ impl engine::Tap for Tap {
     }
 
     fn save(&self, write: &mut dyn FnMut(&str, Vec<u8>)) {
-        let next = self.slots.iter().map(|slot| slot.next).chain(self.first).max().unwrap_or(0);
-        write(&resume::name(self.index), next.to_string().into_bytes());
+        if self.kind != TapKind::Stream {
+            let nexts = self.slots.iter().map(|slot| slot.next);
+            let next = nexts.chain(self.resume.first).max().unwrap_or(0);
+            write(&resume::queue(self.index), next.to_string().into_bytes());
+        } else if let Some(reached) = &self.reached {
+            // Numbers and flags: there is nothing that JSON has no words for.
+            write(&resume::stream(self.index), serde_json::to_vec(reached).unwrap_or_default());
+            for Slot { place, next, .. } in &self.slots {
+                let kept = Kept { next: *next, partial: place.partial };
+                let kept = serde_json::to_vec(&kept).unwrap_or_default();
+                write(&resume::place(&place.stream), kept);
+            }
+        }
     }
 
     fn switch(&mut self, checker: &mut Checker, switch: &Switch) {
@@ -142,7 +156,7 @@ impl Tap {
         engine: &EngineSettings,
         orders: Receiver<Order>,
         notes: UnboundedSender<Note>,
-        first: Option<u64>,
+        resume: &Resume,
     ) -> Self {
         let at = clock::now_ms();
         let hears = settings.ledger.is_some() && settings.stream_prefix.is_empty();
@@ -156,7 +170,9 @@ impl Tap {
             switch: Switch::default(),
             slots: Vec::new(),
             index,
-            first,
+            kind: settings.tap,
+            resume: resume.clone(),
+            reached: resume.reached,
             asked_at: 0,
             wanting: false,
             readable_at: at,
@@ -186,6 +202,7 @@ impl Tap {
             }
             Order::Missed => self.slots.iter().for_each(|slot| slot.miss(checker, at)),
             Order::Back => self.go_on(checker, at),
+            Order::Reached(reached) => self.reached = Some(reached),
             Order::Ledger(records) => {
                 for record in &*records {
                     let record = record.record();
@@ -220,10 +237,11 @@ impl Tap {
         }
         let at = *since;
         let on = self.switch.is_on(Some(stream));
-        let slot = Slot { place, id, next: self.first.unwrap_or(0), on };
+        let kept = self.resume.places.get(&place.stream).map(|kept| kept.next);
+        let slot = Slot { next: kept.or(self.resume.first).unwrap_or(0), place, id, on };
         match slot.place.seen {
             // It has no positions that would tell that something was passed over.
-            Seen::Group if self.first.is_some() => slot.miss(checker, at),
+            Seen::Group if self.resume.first.is_some() => slot.miss(checker, at),
             Seen::Group | Seen::Log => slot.watch_on(checker, at),
         }
         self.slots.push(slot);
@@ -231,6 +249,10 @@ impl Tap {
 
     fn observe(&mut self, checker: &mut Checker, entry: &Entry, at: u64) {
         let Some(slot) = self.slots.get_mut(entry.number as usize) else { return };
+        if entry.position < slot.next {
+            // Kept before the restart; another tap was not as far.
+            return;
+        }
         if slot.place.partial {
             slot.miss(checker, at);
         }

@@ -1,0 +1,145 @@
+//! The sidecar is killed again and again beside a RabbitMQ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lacuna_brokers::rabbitmq::broker::RabbitMq;
+use lacuna_brokers::rabbitmq::producer::Producer;
+use lacuna_brokers::rabbitmq::{sidecar, truth};
+use lacuna_brokers::sidecar::{GRACE_S, Sidecar};
+use lacuna_brokers::wait;
+use lapin::ExchangeKind;
+
+const KILLS: u64 = 10;
+
+/// Numbers by lane.
+type Numbers = BTreeMap<truth::Lane, BTreeSet<u64>>;
+
+/// Two producers under load; now and then nothing is bound for what they publish, and the sidecar,
+/// which reads by this tap, is killed. Gives it, running, and what is in the queue and what is not.
+fn killed(rabbitmq: &RabbitMq, tap: &str) -> (Sidecar, Numbers, Numbers) {
+    let queue = format!("survives-{tap}");
+    let (front, back) = (queue.as_str(), format!("{queue}.back"));
+    rabbitmq.exchange(front, ExchangeKind::Direct);
+    rabbitmq.exchange(&back, ExchangeKind::Direct);
+    rabbitmq.chain(front, &back, "k");
+    rabbitmq.queue(&queue, &[], &[(&back, "k")]);
+    let lines = format!("tap = \"{tap}\"\nbindings = [\"{back}/k\"]");
+    let mut sidecar = sidecar::keeping(rabbitmq, &queue, &[(&queue, &lines)]);
+    let target = format!("{front}/k");
+    let mut producers = ["first", "second"].map(|name| {
+        let mut producer = Producer::start(rabbitmq, &sidecar, &queue, name, &target, &[]);
+        producer.load();
+        producer
+    });
+    // What a first run had not kept yet is nobody's.
+    let kept = |sidecar: &Sidecar| sidecar.metrics_of("lacuna_state_kept_timestamp_seconds");
+    let before = kept(&sidecar);
+    wait::until("its beginning is kept", || match kept(&sidecar) {
+        at if at == before => Err(format!("{at:?}")),
+        _ => Ok(()),
+    });
+    let lose = |producers: &mut [Producer; 2]| {
+        rabbitmq.unchain(front, &back, "k");
+        let answered = producers[0].count() + 20;
+        producers[0].answered(answered);
+        rabbitmq.chain(front, &back, "k");
+    };
+    let throughout = |ms| wait::throughout(Duration::from_millis(ms), || ());
+    for kill in 0..KILLS {
+        // On its way up, while it reads, and now and then after what was lost was judged.
+        throughout(37 * (kill % 13));
+        if kill % 5 == 4 {
+            throughout(GRACE_S * 1_000 + 1_000);
+            lose(&mut producers);
+            throughout(GRACE_S * 1_000 + 3_000);
+        }
+        if kill % 2 == 0 {
+            sidecar.kill();
+        }
+        lose(&mut producers);
+        if kill % 2 == 1 {
+            sidecar.kill();
+        }
+        sidecar.start_again();
+    }
+    sidecar.ready();
+    for producer in &mut producers {
+        let answered = producer.count() + 500;
+        producer.answered(answered);
+        producer.stop();
+        producer.wait();
+    }
+    let published = truth::published(&[producers[0].file(), producers[1].file()]);
+    producers.into_iter().for_each(Producer::finish);
+    let stored = rabbitmq.drain(&queue);
+    let bodies = truth::bodies(stored.iter().map(|stored| stored.body.as_str()));
+    let (mut there, mut lost) = (Numbers::new(), Numbers::new());
+    for (lane, answers) in published {
+        assert!(answers.values().all(|answer| answer == "acknowledged"), "{lane:?}");
+        let copies = &bodies[&lane];
+        assert!(copies.values().all(|copies| *copies == 1), "{lane:?}: something is there twice");
+        let all: BTreeSet<u64> = answers.into_keys().collect();
+        there.insert(lane.clone(), copies.keys().copied().collect());
+        lost.insert(lane.clone(), &all - &there[&lane]);
+    }
+    let lost_sum: usize = lost.values().map(BTreeSet::len).sum();
+    assert!(lost_sum > 100, "too little was lost: {lost_sum}");
+    (sidecar, there, lost)
+}
+
+fn ranges(numbers: &Numbers) -> BTreeSet<truth::Range> {
+    numbers
+        .iter()
+        .flat_map(|(lane, numbers)| truth::ranges(lane, numbers.iter().copied()))
+        .collect()
+}
+
+/// The numbers that rows of these states name.
+fn named(findings: &BTreeMap<String, BTreeSet<truth::Range>>, state: &str) -> Numbers {
+    let mut named = Numbers::new();
+    for (lane, first, last) in
+        findings.iter().filter(|(name, _)| name.starts_with(state)).flat_map(|(_, rows)| rows)
+    {
+        named.entry(lane.clone()).or_default().extend(*first..=*last);
+    }
+    named
+}
+
+fn sum(numbers: &Numbers) -> u64 {
+    numbers.values().map(|numbers| numbers.len() as u64).sum()
+}
+
+#[test]
+fn a_stream_is_read_on_and_nothing_is_lost_of_what_was_found() {
+    let rabbitmq = RabbitMq::take();
+    let (sidecar, there, lost) = killed(&rabbitmq, "stream");
+    let found = truth::judged(&sidecar, "log", sum(&there) + sum(&lost));
+    assert_eq!((found["seen"], found["lost.store"]), (sum(&there), sum(&lost)), "{found:?}");
+    let findings = truth::findings(&sidecar, "log");
+    assert_eq!(findings, [("lost.store".to_owned(), ranges(&lost))].into());
+    assert_eq!(sidecar.rows("/v1/duplicates", "view=log"), Vec::<serde_json::Value>::new());
+    let counted = sidecar.metrics_of("lacuna_lost_messages_total").iter().sum::<f64>();
+    #[expect(clippy::cast_precision_loss, reason = "few are lost")]
+    let wanted = sum(&lost) as f64;
+    assert_eq!(counted, wanted, "entries into lost");
+    sidecar.stop(1);
+}
+
+/// What the tap had acknowledged and not kept is unknown; all else is true.
+#[test]
+fn of_a_queue_nothing_untrue_is_found() {
+    let rabbitmq = RabbitMq::take();
+    let (sidecar, there, lost) = killed(&rabbitmq, "queue");
+    let found = truth::judged(&sidecar, "log", sum(&there) + sum(&lost));
+    assert!(found["seen"] <= sum(&there), "{found:?}");
+    let findings = truth::findings(&sidecar, "log");
+    let (called_lost, unknown) = (named(&findings, "lost"), named(&findings, "unknown"));
+    assert!(sum(&called_lost) > 0, "nothing was judged between the kills");
+    for (lane, numbers) in &called_lost {
+        assert!(numbers.is_subset(&lost[lane]), "{lane:?}: {:?}", numbers - &lost[lane]);
+    }
+    assert_eq!(found["seen"] + sum(&called_lost) + sum(&unknown), sum(&there) + sum(&lost));
+    assert_eq!(sidecar.rows("/v1/duplicates", "view=log"), Vec::<serde_json::Value>::new());
+    sidecar.stop(1);
+}
