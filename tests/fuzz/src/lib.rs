@@ -16,12 +16,13 @@ mod operations;
 mod ring;
 mod scenario;
 mod stamp;
+mod state;
 
 /// Takes any bytes; panics where something is wrong.
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("stamp", stamp::stamp),
     ("ledger", ledger::ledger),
     ("observations", observations::observations),
@@ -30,6 +31,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("ring", ring::ring),
     ("operations", operations::operations),
     ("scenario", scenario::scenario),
+    ("state", state::state),
 ];
 
 /// The target of this name.
