@@ -1,5 +1,6 @@
 //! Child processes that are told what to do line by line, and that never outlive their test.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -102,6 +103,19 @@ impl Process {
             .status()
             .expect("kill is part of every system");
         assert!(status.success(), "{}: cannot be sent {name}", self.name);
+    }
+
+    /// Its resident memory, in KiB.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("a number of kB")
     }
 
     /// Whether it has ended.

@@ -168,6 +168,12 @@ impl Sidecar {
         });
     }
 
+    /// Its resident memory, in KiB.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.process.resident()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);

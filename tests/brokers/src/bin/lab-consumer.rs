@@ -6,8 +6,8 @@
 //! ```
 //!
 //! It handles all that it is handed and commits nothing by itself. It is told, a line each: `count`
-//! (says `handed N`, all of them written), `untold` (says `untold N`, as the interceptor counts), `partitions` (says `has N`, how many it has been given),
-//! `commit N` (commits N below what it has handled in each partition; below 0: ahead of it; says
+//! (says `handed N`, all of them written), `untold` (says `untold N`, as the interceptor counts),
+//! `partitions` (says `has N`, how many it has been given), `commit N` (commits N below what it has handled in each partition; below 0: ahead of it; says
 //! `committed`). At the end of its input it leaves the group.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,7 @@ use lacuna_kafka::{CheckContext, CheckedConsumer, CheckedContext};
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -131,7 +132,11 @@ impl Member {
     }
 
     fn handle_one(&mut self) -> Result<(), Box<dyn Error>> {
-        let message = self.consumer.poll(Duration::from_millis(50)).transpose()?;
+        let message = match self.consumer.poll(Duration::from_millis(50)) {
+            // It comes back.
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => None,
+            other => other.transpose()?,
+        };
         let Some(Handed { stamp, partition, offset }) = message.as_ref().map(Handed::of) else {
             return Ok(());
         };

@@ -27,7 +27,7 @@ fn the_wall_clock_is_moved_and_nothing_is_early_or_late() {
     let kafka = Kafka::take();
     let topic = "wall-clock";
     let clock = WallClock::new(&kafka.directory("clock"));
-    let load = Load::with(&kafka, topic, &mut Rng(11), &["swallow", "repeat", "late"]);
+    let load = Load::with(&kafka, topic, &mut Rng(11), &["swallow", "repeat", "late"], 100_000);
     let (brokers, address, dir) = (kafka.brokers(), kafka.port(60), state(&kafka, topic));
     let (listen, dir) = (address.to_string(), dir.to_str().expect("a path of text"));
     let arguments = ["kafka", "--brokers", &brokers, "--topic", topic, "--from", "beginning"];

@@ -37,17 +37,24 @@ pub(crate) struct Load {
 
 impl Load {
     fn start(kafka: &Kafka, topic: &str, rng: &mut Rng) -> Self {
-        Self::with(kafka, topic, rng, &["swallow", "repeat"])
+        Self::with(kafka, topic, rng, &["swallow", "repeat"], 100_000)
     }
 
-    /// With faults of these kinds, as the relay names them.
-    pub(crate) fn with(kafka: &Kafka, topic: &str, rng: &mut Rng, kinds: &[&str]) -> Self {
+    /// With faults of these kinds, as the relay names them, in the first so many messages of each
+    /// partition.
+    pub(crate) fn with(
+        kafka: &Kafka,
+        topic: &str,
+        rng: &mut Rng,
+        kinds: &[&str],
+        messages: u64,
+    ) -> Self {
         kafka.create(topic, 3);
         // Short runs, all over what will be sent.
         let mut faults = vec![Vec::new(); kinds.len()];
         for partition in 0..3 {
             let mut at = 5 + rng.below(20);
-            while at < 100_000 {
+            while at < messages {
                 let last = at + rng.below(4);
                 let kind = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
                 faults[kind].push(format!("{partition}:{at}-{last}"));
@@ -90,7 +97,7 @@ pub(crate) fn state(kafka: &Kafka, topic: &str) -> PathBuf {
 pub(crate) fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     verify::found_is_true(sidecar, topic, truth);
     let lost: u64 = truth.gaps().iter().map(|gap| gap.last - gap.first + 1).sum();
-    let sum = |name: &str| sidecar.metrics_of(name).iter().sum::<f64>();
+    let sum = |name: &str| sidecar.samples_of(name, "view=\"log\"").iter().sum::<f64>();
     #[expect(clippy::cast_precision_loss, reason = "few are lost")]
     let (lost_as, resent_as) = (lost as f64, truth.duplicates().len() as f64);
     assert_eq!(sum("lacuna_lost_messages_total"), lost_as, "entries into lost");

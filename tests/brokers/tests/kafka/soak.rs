@@ -1,0 +1,109 @@
+//! For as long as `SOAK` says: everything is restarted again and again.
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use lacuna_brokers::broker::Kafka;
+use lacuna_brokers::consumer::{Member, group};
+use lacuna_brokers::process::Signal;
+use lacuna_brokers::sidecar::{GRACE_S, Sidecar, counts};
+use lacuna_brokers::wait;
+
+use crate::survival::{Load, Rng, found_once, state};
+
+/// Between two restarts.
+const PAUSE: Duration = Duration::from_secs(10);
+const FAULTS: [&str; 2] = ["swallow", "repeat"];
+const MEMBER: [&str; 3] = [
+    "set.partition.assignment.strategy=cooperative-sticky",
+    "set.enable.auto.commit=true",
+    "set.auto.commit.interval.ms=500",
+];
+
+fn join(kafka: &Kafka, sidecar: &Sidecar, topic: &str, number: u64) -> Member {
+    Member::join(kafka, topic, &format!("member-{number}"), Some(sidecar), &MEMBER)
+}
+
+/// Losses and repeats in the log, a group that comes and goes, and the sidecar, the broker and members
+/// killed or restarted every ten seconds; in the second half the sidecar stays, and its memory too.
+#[test]
+#[ignore = "an hour: tests/run long"]
+fn everything_is_restarted_for_an_hour() {
+    let kafka = Kafka::take();
+    let topic = "soak";
+    let seconds = env::var("SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(3_600);
+    let length = Duration::from_secs(seconds);
+    let mut rng = Rng(seconds);
+    let load = Load::with(&kafka, topic, &mut rng, &FAULTS, 100 * seconds);
+    let mut sidecar = Sidecar::keeping(&kafka, topic, "off", &state(&kafka, topic));
+    let mut members: Vec<Member> =
+        (0..2).map(|number| join(&kafka, &sidecar, topic, number)).collect();
+    let (mut joined, mut memory) = (2, Vec::new());
+    let mut done = [0_u32; 6];
+    #[expect(clippy::disallowed_methods, reason = "it lasts for a time")]
+    let since = Instant::now();
+    while since.elapsed() < length {
+        let what = rng.below(6);
+        match what {
+            0 if since.elapsed() < length / 2 => {
+                sidecar.kill();
+                sidecar.start_again();
+            }
+            1 if since.elapsed() < length / 2 => {
+                sidecar.signal(Signal::Terminate);
+                let (code, last) = sidecar.refused();
+                assert!(matches!(code, Some(0 | 1 | 3)), "ended with {code:?}: {last}");
+                sidecar.start_again();
+            }
+            2 => {
+                kafka.kill();
+                kafka.start();
+            }
+            3 if members.len() > 2 => members.remove(0).leave(),
+            4 => {
+                members.remove(0).kill();
+                members.push(join(&kafka, &sidecar, topic, joined));
+                joined += 1;
+            }
+            3 | 5 => {
+                members.push(join(&kafka, &sidecar, topic, joined));
+                joined += 1;
+                if members.len() > 3 {
+                    members.remove(0).leave();
+                }
+            }
+            _ => {}
+        }
+        done[usize::try_from(what).unwrap_or(0)] += 1;
+        wait::throughout(PAUSE, || ());
+        sidecar.ready();
+        if since.elapsed() > length / 2 {
+            memory.push(sidecar.resident());
+        }
+    }
+    let truth = load.stop(&kafka, topic);
+    found_once(&sidecar, topic, &truth);
+    // Members that were killed may have been handed what nobody told; nothing is lost by them.
+    wait::throughout(Duration::from_secs(2 * GRACE_S), || ());
+    let view = wait::until("the group's view is judged", || {
+        let report = sidecar.report(&group(topic), topic);
+        match counts(&report["streams"][0]) {
+            found if !found.contains_key("missing") => Ok(found),
+            found => Err(format!("{found:?}")),
+        }
+    });
+    assert!(!view.keys().any(|name| name.starts_with("lost")), "a group's false loss: {view:?}");
+    let quarter = memory.len() / 4;
+    let most = |samples: &[u64]| samples.iter().copied().max().unwrap_or(0);
+    let (first, last) = (most(&memory[..=quarter]), most(&memory[memory.len() - 1 - quarter..]));
+    println!(
+        "{} numbers, {} gaps, {} repeats; kills and restarts {done:?}; memory {first} KiB, then \\
+         {last} KiB; the group: {view:?}",
+        truth.distinct(),
+        truth.gaps().len(),
+        truth.duplicates().len()
+    );
+    assert!(last < first + first / 10 + 4_096, "memory grew from {first} to {last} KiB");
+    members.into_iter().for_each(Member::leave);
+    sidecar.stop(1);
+}
