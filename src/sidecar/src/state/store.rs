@@ -51,7 +51,10 @@ pub enum StoreError {
     )]
     Damaged(PathBuf, String),
     /// Another number of workers wrote it.
-    #[error("state in {0:?} was written with engine.workers = {1}, and is read with as many only")]
+    #[error(
+        "state in {0:?} was written with engine.workers = {1}, and is read with as many only: set it so, or \
+         move the state away to begin anew"
+    )]
     Workers(PathBuf, u64),
     /// It holds nothing.
     #[error("there is no state in {0:?}")]
