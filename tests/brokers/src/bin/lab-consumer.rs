@@ -134,7 +134,9 @@ impl Member {
     fn handle_one(&mut self) -> Result<(), Box<dyn Error>> {
         let message = match self.consumer.poll(Duration::from_millis(50)) {
             // It comes back.
-            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => None,
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+            ))) => None,
             other => other.transpose()?,
         };
         let Some(Handed { stamp, partition, offset }) = message.as_ref().map(Handed::of) else {

@@ -7,6 +7,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
+use super::asker::Asker;
 use super::client::{Client, connect, offsets, partitions};
 use super::describe::{Describe, TopicId};
 use super::orders::{Note, Order, Shared, Start, Started};
@@ -41,7 +42,7 @@ enum Begin {
 pub(super) struct Control {
     /// The taps'.
     reader: Arc<Client>,
-    asker: Arc<Client>,
+    asker: Arc<Asker>,
     settings: KafkaSettings,
     owners: EngineSettings,
     shared: Arc<Shared>,
@@ -73,7 +74,7 @@ pub(super) struct Control {
 impl Control {
     pub(super) fn new(
         reader: Arc<Client>,
-        asker: Arc<Client>,
+        asker: Arc<Asker>,
         settings: KafkaSettings,
         owners: EngineSettings,
         shared: Arc<Shared>,
@@ -161,7 +162,7 @@ impl Control {
 
     /// What librdkafka has to say that concerns no partition.
     fn serve_events(&self) {
-        for client in [&self.reader, &self.asker] {
+        for client in [&self.reader, &self.asker.client()] {
             while let Some(event) = client.poll(Duration::ZERO) {
                 let Err(error) = event else { continue };
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
@@ -175,26 +176,28 @@ impl Control {
 
     fn down(&self, error: &KafkaError) {
         self.shared.health.down(error);
-        if let Some(failure) = self.asker.context().take_failure() {
+        if let Some(failure) = self.asker.client().context().take_failure() {
             self.shared.health.because(&failure);
         }
     }
 
     fn up(&self) {
         // What failed before is no reason for what fails later.
-        drop(self.asker.context().take_failure());
+        drop(self.asker.client().context().take_failure());
         self.shared.health.up();
     }
 
     /// Looks for topics and partitions; false: the broker did not answer.
     fn look(&mut self) -> bool {
-        let looked = partitions(&self.asker, &self.settings.topics, TIMEOUT).and_then(|found| {
+        let asker = self.asker.client();
+        let looked = partitions(&asker, &self.settings.topics, TIMEOUT).and_then(|found| {
             self.broker = found.broker.unwrap_or(self.broker);
             let topics: Vec<_> = found.partitions.iter().map(|(topic, _)| topic.clone()).collect();
             self.look_for_new_ids(&topics)?;
             self.look_for_policies(&topics)?;
             Ok(found.partitions)
         });
+        self.asker.was_answered(looked.is_ok());
         let found = match looked {
             Ok(found) => found,
             Err(error) => {
@@ -261,8 +264,8 @@ impl Control {
         Ok(())
     }
 
-    fn describe(&self) -> Describe<'_> {
-        Describe { client: &self.asker, broker: self.broker, timeout: TIMEOUT }
+    fn describe(&self) -> Describe {
+        Describe { client: self.asker.client(), broker: self.broker, timeout: TIMEOUT }
     }
 
     fn tap_of(&self, topic: &str, partition: i32) -> usize {
@@ -280,7 +283,8 @@ impl Control {
             let parts: Vec<_> = self.started.iter().enumerate().flat_map(of_tap).collect();
             let places: Vec<_> =
                 parts.iter().map(|&(.., partition)| (&*topic, partition)).collect();
-            let Ok(starts) = offsets(&self.asker, &places, Offset::Beginning, TIMEOUT) else {
+            let Ok(starts) = offsets(&self.asker.client(), &places, Offset::Beginning, TIMEOUT)
+            else {
                 self.anew.insert(topic);
                 continue;
             };
@@ -336,7 +340,7 @@ impl Control {
                 Begin::End => Offset::End,
                 Begin::Time(time) => Offset::Offset(i64::try_from(time).unwrap_or(i64::MAX)),
             };
-            let answers = match offsets(&self.asker, &places, of, TIMEOUT) {
+            let answers = match offsets(&self.asker.client(), &places, of, TIMEOUT) {
                 Ok(answers) => answers,
                 Err(error) => {
                     self.down(&error);
@@ -402,7 +406,9 @@ impl Control {
         let started = &self.started[tap];
         let places: Vec<_> =
             numbers.iter().map(|&number| (&*started[number].0, started[number].1)).collect();
-        let answers = match offsets(&self.asker, &places, Offset::End, TIMEOUT) {
+        let answers = match offsets(&self.asker.client(), &places, Offset::End, TIMEOUT) {
+            // Of no partition at all: its leader was not reached.
+            Ok(answers) if answers.is_empty() => answers,
             Ok(answers) => {
                 self.up();
                 answers

@@ -21,14 +21,14 @@ use super::policy::Policy;
 pub(super) type TopicId = (i64, i64);
 
 /// Who is asked.
-pub(super) struct Describe<'a> {
-    pub(super) client: &'a Client,
+pub(super) struct Describe {
+    pub(super) client: Arc<Client>,
     /// The broker's id. Any can tell, and it is not always known which one is the controller.
     pub(super) broker: i32,
     pub(super) timeout: Duration,
 }
 
-impl Describe<'_> {
+impl Describe {
     /// Asks which topics these are. One that is not there is missing, and so is one of a broker that
     /// has no such ids.
     pub(super) fn ids(&self, topics: &[Arc<str>]) -> KafkaResult<HashMap<String, TopicId>> {

@@ -7,7 +7,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{Client, OpenError, Partition, connect, connect_as, offsets, partitions};
+use super::asker::Asker;
+use super::client::{Client, OpenError, Partition, connect_as, offsets, partitions};
 use super::settings::KafkaSettings;
 use crate::clock;
 use crate::groups::{Finding, GroupRow, Look, PartitionRow, Retention};
@@ -29,7 +30,7 @@ type Commits = BTreeMap<(Arc<str>, i32), Option<u64>>;
 pub(super) struct Groups {
     settings: KafkaSettings,
     /// Over a connection of its own: on the tap's a fetch that waits would delay the answers.
-    asker: Arc<Client>,
+    asker: Asker,
     groups: Vec<Group>,
     board: Board,
     outside: Arc<Outside>,
@@ -54,7 +55,7 @@ impl Groups {
         };
         let groups = settings.groups.iter().map(connect_group).collect::<Result<_, OpenError>>()?;
         let groups = Self {
-            asker: connect(settings)?,
+            asker: Asker::new(settings)?,
             groups,
             board: Board::default(),
             outside,
@@ -74,7 +75,8 @@ impl Groups {
     pub(super) fn run(mut self, interested: &Receiver<()>) {
         loop {
             self.look();
-            let events = self.groups.iter().map(|group| &group.client).chain([&self.asker]);
+            let asker = self.asker.client();
+            let events = self.groups.iter().map(|group| &group.client).chain([&asker]);
             for client in events {
                 // Errors of connections; whoever asks over them is told as well.
                 while client.poll(Duration::ZERO).is_some() {}
@@ -88,7 +90,9 @@ impl Groups {
 
     fn look(&mut self) {
         let Self { settings, asker, groups, board, outside } = self;
-        let found = match partitions(asker, &settings.topics, TIMEOUT) {
+        let found = partitions(&asker.client(), &settings.topics, TIMEOUT);
+        asker.was_answered(found.is_ok());
+        let found = match found {
             Ok(found) => found,
             Err(error) => {
                 let error = error.to_string();
@@ -105,7 +109,7 @@ impl Groups {
             places.iter().map(|(topic, partition)| (&**topic, *partition)).collect();
         // The logs first, the commits after them: what was committed by then has been read.
         let at = clock::now_ms();
-        let bounds = bounds(asker, &asked);
+        let bounds = bounds(&asker.client(), &asked);
         for ((topic, partition), (_, end)) in bounds.iter().flatten() {
             outside.ended(&settings.stream(topic), &partition.to_string(), *end, at);
         }

@@ -17,6 +17,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
+use super::asker::Asker;
 use super::batch::{Key, Message, Queue};
 use super::client::{Client, OpenError, connect, offsets};
 use super::resume::{self, Resume};
@@ -122,7 +123,7 @@ impl engine::Tap for Listening {
 /// Starts the thread, and gives what each worker hears of it; none where the ledger is not read.
 pub(super) fn listen(
     settings: &KafkaSettings,
-    asker: &Arc<Client>,
+    asker: &Arc<Asker>,
     workers: usize,
     resume: &Resume,
 ) -> Result<Vec<Receiver<Said>>, OpenError> {
@@ -170,7 +171,7 @@ struct Reader {
     source: String,
     topic: String,
     client: Arc<Client>,
-    asker: Arc<Client>,
+    asker: Arc<Asker>,
     queue: Queue,
     told: Vec<SyncSender<Said>>,
     /// Where reading begins in what is there at the first look.
@@ -229,7 +230,7 @@ impl Reader {
 
     /// Looks for the topic and its partitions, and starts those that are new.
     fn look(&mut self) -> KafkaResult<()> {
-        let metadata = self.asker.fetch_metadata(Some(&self.topic), TIMEOUT)?;
+        let metadata = self.asker.client().fetch_metadata(Some(&self.topic), TIMEOUT)?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
         let count = match topic.map(|topic| (topic.error(), topic.partitions().len())) {
             None => 0,
@@ -276,7 +277,7 @@ impl Reader {
         }
         let places: Vec<_> =
             partitions.iter().map(|&partition| (&*self.topic, number(partition))).collect();
-        let answers = offsets(&self.asker, &places, of, TIMEOUT)?;
+        let answers = offsets(&self.asker.client(), &places, of, TIMEOUT)?;
         let mut found = Vec::with_capacity(partitions.len());
         for (&partition, place) in partitions.iter().zip(&places) {
             match answers.get(place) {

@@ -16,6 +16,7 @@
 //!     └──────────────────────── batch queue (librdkafka) ───────────────────────┘
 //! ```
 
+mod asker;
 mod batch;
 mod client;
 mod control;

@@ -2,6 +2,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 
+use super::asker::Asker;
 use super::batch::Queue;
 use super::client::{OpenError, connect};
 use super::control::Control;
@@ -20,7 +21,7 @@ use crate::members::Outside;
 pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, OpenError> {
     // A broker answers one request of a connection at a time, and a fetch that waits for messages
     // takes half a second: what is asked meanwhile needs connections of its own.
-    let (reader, asker) = (connect(&settings)?, connect(&settings)?);
+    let (reader, asker) = (connect(&settings)?, Arc::new(Asker::new(&settings)?));
     let workers = engine.workers.max(1);
     let shared = Arc::new(Shared::new(&settings.name, workers));
     let streams = Streams {

@@ -102,7 +102,7 @@ pub fn read(
         return Err(RangeError::NoTopic(topic.to_owned()));
     }
     let broker = metadata.brokers().first().map_or(-1, |broker| broker.id());
-    let describe = Describe { client: &client, broker, timeout: TIMEOUT };
+    let describe = Describe { client: client.clone(), broker, timeout: TIMEOUT };
     let policies = describe.policies(&[Arc::from(topic)])?;
     let policy = policies.get(topic).copied().unwrap_or(Policy::Untold);
     let partitions: Vec<i32> = (0..).take(count).collect();
