@@ -129,6 +129,11 @@ impl Sidecar {
         self.process.ended();
     }
 
+    /// Gives it a variable from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts it anew as it was started, without waiting for anything.
     pub fn start_again(&mut self) {
         self.process = run(&self.arguments, &self.variables, &self.log);

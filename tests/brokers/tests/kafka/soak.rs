@@ -36,6 +36,13 @@ fn everything_is_restarted_for_an_hour() {
     let mut rng = Rng(seconds);
     let load = Load::with(&kafka, topic, &mut rng, &FAULTS, 100 * seconds);
     let mut sidecar = Sidecar::keeping(&kafka, topic, "off", &state(&kafka, topic));
+    // Rows are for people, and bounded; these are held against all there are.
+    sidecar.kill();
+    for limit in ["DUPLICATES", "EVIDENCE"] {
+        sidecar.set(&format!("LACUNA_LIMITS__{limit}"), "1000000");
+    }
+    sidecar.start_again();
+    sidecar.ready();
     let mut members: Vec<Member> =
         (0..2).map(|number| join(&kafka, &sidecar, topic, number)).collect();
     let (mut joined, mut memory) = (2, Vec::new());
