@@ -100,6 +100,8 @@ fn everything_is_restarted_for_an_hour() {
         }
     });
     assert!(!view.keys().any(|name| name.starts_with("lost")), "a group's false loss: {view:?}");
+    let ever = sidecar.rows("/v1/findings", &format!("view={}&state=lost", group(topic)));
+    assert_eq!(ever, Vec::<serde_json::Value>::new(), "losses of the group, taken back since");
     let quarter = memory.len() / 4;
     let most = |samples: &[u64]| samples.iter().copied().max().unwrap_or(0);
     let (first, last) = (most(&memory[..=quarter]), most(&memory[memory.len() - 1 - quarter..]));

@@ -107,7 +107,7 @@ pub(crate) fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     };
     // The history has what is kept, which is later than what is found.
     let history = wait::until("all is in the history", || {
-        let rows = sidecar.rows("/v1/findings", &format!("stream={topic}&state=lost"));
+        let rows = sidecar.rows("/v1/findings", &format!("view=log&stream={topic}&state=lost"));
         match rows.iter().map(count).sum::<u64>() {
             fewer if fewer < lost => Err(format!("{fewer} of {lost}")),
             all => Ok(all),
