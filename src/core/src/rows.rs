@@ -290,8 +290,11 @@ impl Cell {
     /// Adds digests of the producers' names that are asked for and have a row in a view.
     fn producers(&self, view: usize, filter: &Filter, names: &mut BTreeSet<u64>) {
         for (lane, held) in self.views[view].lanes.iter().enumerate() {
+            if !held.present() {
+                continue;
+            }
             let producer = self.identity(lane).0;
-            if held.present() && filter.takes_producer(producer) {
+            if filter.takes_producer(producer) {
                 names.insert(self.digest_of(producer.as_bytes()));
             }
         }

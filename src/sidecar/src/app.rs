@@ -14,7 +14,7 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, SourceSettings};
@@ -112,12 +112,7 @@ pub fn run(
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
     if let Some(held) = held.clone() {
-        runtime.spawn(async move {
-            loop {
-                sleep(log::WINDOW).await;
-                held.turn();
-            }
-        });
+        runtime.spawn(held.run());
     }
     let ended = runtime.block_on(serve(told));
     if let Some(held) = held {

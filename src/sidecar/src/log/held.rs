@@ -5,12 +5,13 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tracing::callsite::Identifier;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
 /// How long a kind's lines are counted together.
-pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// Lines of each kind in this window. A kind is a place in the program that writes lines.
 #[derive(Clone, Debug)]
@@ -23,6 +24,14 @@ impl Held {
     /// At most so many lines of a kind are written in a window; 0: all of them.
     pub(super) fn new(limit: u64) -> Self {
         Self { limit, lines: Arc::default() }
+    }
+
+    /// Ends one window after the other.
+    pub(crate) async fn run(self) {
+        loop {
+            sleep(WINDOW).await;
+            self.turn();
+        }
     }
 
     /// Ends the window: says what was held back in it.

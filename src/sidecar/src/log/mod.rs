@@ -10,7 +10,6 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
 use self::held::Held;
-pub(crate) use self::held::WINDOW;
 use crate::config::{Log, LogFormat};
 use crate::shown::{in_json, shown};
 

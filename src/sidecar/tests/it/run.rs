@@ -85,14 +85,17 @@ impl Sidecar {
     }
 
     /// Sends the signal, and waits for the end: the last log line, and the exit code.
-    pub(crate) fn end(mut self, signal: &str) -> (Value, Option<i32>) {
+    pub(crate) fn end(self, signal: &str) -> (Value, Option<i32>) {
+        let (mut lines, code) = self.said_until_end(signal);
+        (lines.pop().unwrap_or_default(), code)
+    }
+
+    /// The same with all log lines since it listened.
+    fn said_until_end(mut self, signal: &str) -> (Vec<Value>, Option<i32>) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
-        let mut last = Value::Null;
-        while let Some(line) = line(&mut self.log) {
-            last = line;
-        }
-        (last, self.child.wait().unwrap().code())
+        let lines = std::iter::from_fn(|| line(&mut self.log)).collect();
+        (lines, self.child.wait().unwrap().code())
     }
 }
 
@@ -271,10 +274,7 @@ fn lines_of_one_kind_are_held_back_and_counted() {
     );
     assert_eq!(sidecar.get("/v1/report?depth=totals")["totals"]["refused"], 20);
     let (mut written, mut held) = (0, 0);
-    let pid = sidecar.child.id().to_string();
-    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
-    let mut sidecar = sidecar;
-    while let Some(line) = line(&mut sidecar.log) {
+    for line in sidecar.said_until_end("TERM").0 {
         written += u64::from(line["message"] == "refused");
         held += line["lines"].as_u64().filter(|_| line["of"] == "lacuna::findings").unwrap_or(0);
     }

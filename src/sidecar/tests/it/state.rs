@@ -13,6 +13,8 @@ use crate::survive::Dir;
 /// `q` without its first three.
 const FIRST: &[u8] = include_bytes!("../state/format-1.sqlite");
 
+const BOUNDS: Bounds = Bounds { count: 60, age_ms: u64::MAX };
+
 fn finding(number: u64) -> Finding {
     Finding {
         id: 0,
@@ -32,7 +34,7 @@ fn finding(number: u64) -> Finding {
 }
 
 fn open(dir: &Path) -> Result<(Vec<Record>, Vec<Finding>), StoreError> {
-    let (store, records) = Store::open(dir, Bounds { count: 60, age_ms: u64::MAX })?;
+    let (store, records) = Store::open(dir, BOUNDS)?;
     let reader = Store::reader(store.dir())?;
     let refused = |error| StoreError::Refused(dir.to_owned(), error);
     Ok((records, read_findings(&reader, &Wanted::default(), 1_000).map_err(refused)?))
@@ -52,7 +54,7 @@ fn a_flipped_bit_is_noticed_or_holds_nothing() {
     let path = Path::new(dir.text());
     let mut random = 7;
     {
-        let (mut store, _) = Store::open(path, Bounds { count: 60, age_ms: u64::MAX }).unwrap();
+        let (mut store, _) = Store::open(path, BOUNDS).unwrap();
         for commit in 0..40_u64 {
             let mut records = BTreeMap::new();
             for _ in 0..20 {
