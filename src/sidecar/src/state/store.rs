@@ -65,7 +65,6 @@ pub enum StoreError {
 #[derive(Debug, Default)]
 pub struct Writes {
     /// Records by key; `None`: deleted.
-    /// Records by key; `None`: deleted.
     pub records: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Findings, oldest first.
     pub findings: Vec<Finding>,
