@@ -17,6 +17,9 @@ struct Known {
     deserted: HashMap<String, VecDeque<(u64, u64)>>,
     /// By stream and partition: where the log ended, and when it was asked, ms since the Unix epoch.
     ends: HashMap<(String, String), (u64, u64)>,
+    /// By stream and partition: the positions behind the last record up to where the log was read,
+    /// the upper one exclusive. They hold the marks of transactions, or nothing.
+    tails: HashMap<(String, String), (u64, u64)>,
     taken: Vec<Taken>,
 }
 
@@ -66,6 +69,27 @@ impl Outside {
     #[must_use]
     pub fn new_ends(&self) -> HashMap<(String, String), (u64, u64)> {
         std::mem::take(&mut self.known().ends)
+    }
+
+    /// The log was read up to `end`, and holds no record at `first` or behind it.
+    pub fn passed(&self, stream: &str, partition: &str, first: u64, end: u64) {
+        let place = (stream.to_owned(), partition.to_owned());
+        self.known().tails.insert(place, (first, end));
+    }
+
+    /// The log was cut back, or is another one: what was passed may hold records.
+    pub fn cut(&self, stream: &str, partition: &str) {
+        self.known().tails.remove(&(stream.to_owned(), partition.to_owned()));
+    }
+
+    /// Whether nothing is left between these positions for who was handed all below `next`.
+    #[must_use]
+    pub fn is_at_end(&self, stream: &str, partition: &str, next: u64, end: u64) -> bool {
+        next >= end || {
+            let known = self.known();
+            let tail = known.tails.get(&(stream.to_owned(), partition.to_owned()));
+            tail.is_some_and(|&(first, read)| first <= next && end <= read)
+        }
     }
 
     /// Retention took these.

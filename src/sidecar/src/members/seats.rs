@@ -137,10 +137,17 @@ impl Seats {
 
     /// A log ended here when it was asked. A group whose member was handed the last message has
     /// come to that end.
-    pub fn ended(&mut self, stream: &str, partition: &str, end: u64, at: u64, told: &mut Told) {
+    pub fn ended(
+        &mut self,
+        (stream, partition): (&str, &str),
+        (end, at): (u64, u64),
+        outside: &Outside,
+        told: &mut Told,
+    ) {
+        let is_at_end = |last: u64| outside.is_at_end(stream, partition, last + 1, end);
         for (place, seat) in &self.seats {
             let here = place.stream == stream && place.partition == partition;
-            if here && seat.last.is_some_and(|last| last + 1 >= end) {
+            if here && seat.last.is_some_and(is_at_end) {
                 push(told, place, Event::End { position: Some(end), at });
             }
         }
@@ -326,7 +333,7 @@ mod tests {
 
         fn ended(&mut self, end: u64) -> Vec<String> {
             let mut told = Told::new();
-            self.seats.ended("orders", "3", end, 77, &mut told);
+            self.seats.ended(("orders", "3"), (end, 77), &self.outside, &mut told);
             lines(told)
         }
     }
@@ -431,6 +438,17 @@ mod tests {
         assert_eq!(group.ended(10), [""; 0]);
         group.handed(ONE, 9);
         assert_eq!(group.ended(10), ["end 10 77"]);
+        // Behind it a mark of a transaction, which nobody is handed.
+        assert_eq!(group.ended(11), [""; 0]);
+        group.outside.passed("orders", "3", 9, 11);
+        assert_eq!(group.ended(11), ["end 11 77"]);
+        assert_eq!(group.ended(12), [""; 0], "nobody has read so far");
+        group.outside.passed("orders", "3", 11, 12);
+        assert_eq!(group.ended(12), [""; 0], "there is a record that it was not handed");
+        group.outside.passed("orders", "3", 10, 12);
+        assert_eq!(group.ended(12), ["end 12 77"]);
+        group.outside.cut("orders", "3");
+        assert_eq!(group.ended(12), [""; 0]);
         // The next one begins somewhere else.
         group.given(TWO, 6);
         assert_eq!(group.ended(10), [""; 0]);

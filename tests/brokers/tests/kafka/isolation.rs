@@ -16,9 +16,26 @@ use super::groups::{deserted, handed};
 
 const KEYED: [&str; 3] = ["prefetch=yes", "threads=1", "shape=keyed"];
 
+/// A topic of three partitions, and a sidecar that has its group's view.
+fn watched(topic: &str) -> (Kafka, Sidecar) {
+    let kafka = Kafka::take();
+    kafka.create(topic, 3);
+    let sidecar = Sidecar::start_with(&kafka, topic, &["--group", &group(topic)]);
+    (kafka, sidecar)
+}
+
 fn transactional(kafka: &Kafka, topic: &str, name: &str) -> Producer {
     let id = format!("set.transactional.id={topic}-{name}");
     Producer::start(kafka, topic, name, 0, &[KEYED.as_slice(), &[&id]].concat())
+}
+
+/// Waits until each of so many transactions has its mark in each of three partitions: a commit returns
+/// before that.
+fn marked(kafka: &Kafka, topic: &str, transactions: u64, messages: u64) {
+    wait::until("each transaction has its marks", || {
+        let end: u64 = kafka.ends(topic).values().sum();
+        if end == messages + 3 * transactions { Ok(()) } else { Err(end.to_string()) }
+    });
 }
 
 /// The group's view with nothing in it but what it lacks, once that is so.
@@ -37,10 +54,8 @@ fn lacks(sidecar: &Sidecar, topic: &str, what: &str, wanted: &Counts) {
 
 #[test]
 fn what_an_open_transaction_holds_back_is_lag() {
-    let kafka = Kafka::take();
     let topic = "held-back";
-    kafka.create(topic, 3);
-    let sidecar = Sidecar::start_with(&kafka, topic, &["--group", &group(topic)]);
+    let (kafka, sidecar) = watched(topic);
     let more = ["set.isolation.level=read_committed"];
     let mut member = Member::join(&kafka, topic, "member", Some(&sidecar), &more);
     let mut orders = Producer::start(&kafka, topic, "orders", 0, &KEYED);
@@ -72,9 +87,7 @@ fn what_an_open_transaction_holds_back_is_lag() {
 /// A group that skips positions, some of which were rolled back. Without a ledger, what it was not
 /// handed is `without`; with one, each is what it is.
 fn skips(topic: &str, isolation: &str, without: &str) {
-    let kafka = Kafka::take();
-    kafka.create(topic, 3);
-    let sidecar = Sidecar::start_with(&kafka, topic, &["--group", &group(topic)]);
+    let (kafka, sidecar) = watched(topic);
     let isolation = format!("set.isolation.level={isolation}");
     let join = |name| Member::join(&kafka, topic, name, Some(&sidecar), &[&isolation]);
     let mut first = join("first");
@@ -88,12 +101,8 @@ fn skips(topic: &str, isolation: &str, without: &str) {
     billing.roll_back(300);
     let rolled_back = answers(&[billing.file()]);
     billing.transact(300);
-    // The last messages are no transaction's, nor is what stands behind them: a commit has returned
-    // before its marks are in the log.
-    wait::until("each transaction has its mark in each partition", || {
-        let end: u64 = kafka.ends(topic).values().sum();
-        if end == 3 * (300 + 3) { Ok(()) } else { Err(end.to_string()) }
-    });
+    // The last messages are no transaction's, nor is what stands behind them.
+    marked(&kafka, topic, 3, 900);
     let mut orders = Producer::start(&kafka, topic, "orders", 0, &KEYED);
     orders.send(300);
     orders.wait();
@@ -151,6 +160,41 @@ fn skips(topic: &str, isolation: &str, without: &str) {
     lacks(&sidecar, topic, "what the ledger speaks of", &wanted);
     let found = [("aborted".to_owned(), aborted), ("lost".to_owned(), lost)].into();
     assert_eq!(gaps(&sidecar, topic), found);
+    second.leave();
+    sidecar.stop(1);
+}
+
+/// What ends a transaction stands behind its last message, and nobody is handed it: a group that was
+/// handed that message has come to the end, and what it lacks there is judged without another one.
+#[test]
+fn a_group_comes_to_an_end_behind_which_a_mark_stands() {
+    let topic = "marked-end";
+    let (kafka, sidecar) = watched(topic);
+    let join = |name| Member::join(&kafka, topic, name, Some(&sidecar), &[]);
+    let mut first = join("first");
+    let mut billing = transactional(&kafka, topic, "billing");
+    billing.transact(300);
+    Member::all_handed(&mut [&mut first], 300);
+    let left = first.file();
+    first.leave();
+    deserted(&kafka, &sidecar, topic);
+    billing.transact(60);
+    marked(&kafka, topic, 2, 360);
+    kafka.reset(&group(topic), topic, &["--to-latest"]);
+    let mut orders = transactional(&kafka, topic, "orders");
+    orders.transact(300);
+    let mut second = join("second");
+    Member::all_handed(&mut [&mut second], 300);
+
+    let truth = Truth::of(&kafka, topic);
+    assert_eq!(truth.distinct(), 660);
+    verify::found_is_true(&sidecar, topic, &truth);
+    let handed = handed(&[left, second.file()]);
+    let skipped = truth.only_at(|place| !handed.contains_key(place));
+    assert_eq!(skipped.iter().map(|gap| gap.last - gap.first + 1).sum::<u64>(), 60);
+    let wanted = nonzero([("seen", 600), ("lost.consume", 60)]);
+    lacks(&sidecar, topic, "the end is judged", &wanted);
+    assert_eq!(gaps(&sidecar, topic), [("lost".to_owned(), skipped)].into());
     second.leave();
     sidecar.stop(1);
 }

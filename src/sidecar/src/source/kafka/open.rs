@@ -23,7 +23,7 @@ pub fn open(settings: KafkaSettings, engine: &EngineSettings) -> Result<Opened, 
     // takes half a second: what is asked meanwhile needs connections of its own.
     let (reader, asker) = (connect(&settings)?, Arc::new(Asker::new(&settings)?));
     let workers = engine.workers.max(1);
-    let shared = Arc::new(Shared::new(&settings.name, workers));
+    let shared = Arc::new(Shared::new(&settings.name, workers, engine.outside.clone()));
     let streams = Streams {
         prefix: settings.stream_prefix.clone(),
         default: engine.checker.default_stream.clone(),

@@ -6,6 +6,7 @@ use super::describe::TopicId;
 use super::lineage::Lineage;
 use super::policy::Policy;
 use crate::engine::{Source, SourceStatus};
+use crate::members::Outside;
 use crate::source::health::Health;
 
 /// What the control thread tells a tap. A partition's number is the order of its start.
@@ -64,12 +65,14 @@ pub(super) struct Shared {
     pub(super) health: Health,
     /// Of each tap: lag in messages, and partitions.
     pub(super) reading: Vec<(AtomicU64, AtomicUsize)>,
+    /// What members' seats want to know of the logs.
+    pub(super) outside: Arc<Outside>,
 }
 
 impl Shared {
-    pub(super) fn new(name: &str, taps: usize) -> Self {
+    pub(super) fn new(name: &str, taps: usize, outside: Arc<Outside>) -> Self {
         let reading = (0..taps).map(|_| Default::default()).collect();
-        Self { health: Health::new(name, "kafka"), reading }
+        Self { health: Health::new(name, "kafka"), reading, outside }
     }
 }
 

@@ -39,8 +39,7 @@ impl Reading<'_> {
         if let Some(error) = message.error() {
             match (error, message.offset()) {
                 (RDKafkaErrorCode::PartitionEOF, Some(offset)) => match slot.lineage.end(offset) {
-                    // All below was passed, control records at the log's end too.
-                    Step::Take => slot.next = slot.next.max(offset),
+                    Step::Take => slot.pass_to_end(offset),
                     step @ (Step::Skip | Step::Cut(_) | Step::Look(_) | Step::Ask) => {
                         self.hold(index, step);
                     }

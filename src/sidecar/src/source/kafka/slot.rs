@@ -6,6 +6,7 @@ use lacuna_core::{Checker, PartitionId, Watch};
 use super::batch::Key;
 use super::describe::TopicId;
 use super::lineage::Lineage;
+use super::orders::Shared;
 use super::policy::Policy;
 
 /// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
@@ -42,6 +43,7 @@ pub(super) struct Slot {
     pub(super) held: bool,
     /// Whether the broker may take single records out.
     pub(super) policy: Policy,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Slot {
@@ -69,6 +71,22 @@ impl Slot {
         }
     }
 
+    /// The log has been read up to `end`: what lies between holds no record, as the marks of
+    /// transactions at the log's end.
+    pub(super) fn pass_to_end(&mut self, end: u64) {
+        if self.next < end {
+            let partition = self.partition.to_string();
+            self.shared.outside.passed(&self.stream, &partition, self.next, end);
+            self.next = end;
+        }
+    }
+
+    /// The log holds something else than what was read: it begins, or goes on, at `next`.
+    pub(super) fn go_back_to(&mut self, next: u64) {
+        self.shared.outside.cut(&self.stream, &self.partition.to_string());
+        (self.next, self.end) = (next, None);
+    }
+
     /// The log begins at this offset: what stood below it was deleted.
     pub(super) fn begins(&self, checker: &mut Checker, offset: u64, at: u64) {
         if let Some(last) = offset.checked_sub(1) {
@@ -80,8 +98,7 @@ impl Slot {
     pub(super) fn cut(&mut self, checker: &mut Checker, position: u64, at: u64) {
         let Self { topic, partition, .. } = self;
         tracing::warn!(%topic, partition, position, read = self.next, "the log was cut back");
-        self.next = position;
-        self.end = None;
+        self.go_back_to(position);
         if self.on {
             checker.cut(self.id, position, at);
         }

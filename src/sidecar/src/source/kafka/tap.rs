@@ -234,6 +234,7 @@ impl Tap {
             lineage,
             held: false,
             policy,
+            shared: self.shared.clone(),
         });
         if on && from_start {
             self.slots[index].begins(checker, offset, at);
@@ -286,7 +287,8 @@ impl Tap {
             let slot = &mut self.slots[index];
             slot.lineage = Lineage::default();
             slot.topic_id = id;
-            (slot.next, slot.asked_next, slot.end) = (offset, offset, None);
+            slot.go_back_to(offset);
+            slot.asked_next = offset;
             (slot.away, slot.held) = (false, false);
             if slot.on {
                 let at = clock::now_ms();
