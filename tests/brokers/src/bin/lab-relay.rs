@@ -40,9 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let topic = arguments.text("topic");
     let mirror = arguments.optional("as").unwrap_or(topic);
     let partitions = i32::try_from(arguments.number("partitions"))?;
-    let swallow = ranges(arguments.optional("swallow"))?;
-    let repeat = ranges(arguments.optional("repeat"))?;
-    let late = ranges(arguments.optional("late"))?;
+    let swallow = ranges(&arguments, "swallow")?;
+    let repeat = ranges(&arguments, "repeat")?;
+    let late = ranges(&arguments, "late")?;
 
     let embedded = MockCluster::new(1)?;
     embedded.create_topic(topic, partitions, 1)?;
@@ -129,10 +129,12 @@ fn at_end(source: &BaseConsumer, topic: &str, next: &[i64]) -> Result<bool, Box<
 
 type Range = (i32, RangeInclusive<i64>);
 
-/// `0:10-19,2:0-4`.
-fn ranges(text: Option<&str>) -> Result<Vec<Range>, Box<dyn Error>> {
-    text.unwrap_or_default()
-        .split(',')
+/// `0:10-19,2:0-4`, and more of it in arguments whose names begin so: Linux takes none of more than
+/// 128 KiB.
+fn ranges(arguments: &Arguments, name: &str) -> Result<Vec<Range>, Box<dyn Error>> {
+    arguments
+        .beginning(name)
+        .flat_map(|(_, text)| text.split(','))
         .filter(|range| !range.is_empty())
         .map(|range| {
             let (partition, offsets) = range.split_once(':').ok_or("a range is P:FIRST-LAST")?;

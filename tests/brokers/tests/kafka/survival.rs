@@ -61,8 +61,11 @@ impl Load {
                 at = last + 20 + rng.below(80);
             }
         }
-        let faults = kinds.iter().zip(&faults).map(|(kind, at)| format!("{kind}={}", at.join(",")));
-        let faults: Vec<_> = std::iter::once("partitions=3".to_owned()).chain(faults).collect();
+        let lists = kinds.iter().zip(&faults).flat_map(|(kind, at)| {
+            let some = at.chunks(1_000).enumerate();
+            some.map(move |(number, at)| format!("{kind}.{number}={}", at.join(",")))
+        });
+        let faults: Vec<_> = std::iter::once("partitions=3".to_owned()).chain(lists).collect();
         let faults: Vec<_> = faults.iter().map(String::as_str).collect();
         let (relay, brokers) = relay::start(kafka, topic, &faults);
         let producers = ["first", "second"].map(|name| {
