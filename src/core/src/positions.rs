@@ -115,6 +115,11 @@ impl Positions {
         self.covered.max()
     }
 
+    /// The highest position of a record that was read, and not cut.
+    pub(crate) fn highest_read(&self) -> Option<u64> {
+        self.observed.max()
+    }
+
     /// Forgets all at or above `position`.
     pub(crate) fn cut(&mut self, position: u64) {
         self.observed.truncate(position);

@@ -274,9 +274,16 @@ impl Cell {
         cause: Cause,
         ctx: &mut Context,
     ) {
-        self.views[view].positions.name(first, last, cause);
-        self.views[view].positions.bound(ctx.ranges_each);
-        self.explain_all(view, ctx);
+        let held = &mut self.views[view];
+        held.positions.name(first, last, cause);
+        held.positions.bound(ctx.ranges_each);
+        // Nearly always it is what comes next, so that no gap reaches over it yet: a reader of a compacted
+        // log names a hole before every message.
+        let is_next = held.positions.highest_read().is_none_or(|read| read < first)
+            && held.end_position.is_none_or(|end| end <= first);
+        if !is_next {
+            self.explain_all(view, ctx);
+        }
     }
 
     /// Looks anew at all gaps whose neighbours are remembered.

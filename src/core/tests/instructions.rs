@@ -8,20 +8,36 @@ use std::process::Command;
 /// included.
 const MOST: u64 = 350;
 
+/// The same in one lane, before each of whose messages one was compacted: a gap is opened, explained and
+/// remembered for each, and the oldest one that is remembered is forgotten.
+const MOST_COMPACTED: u64 = 20_000;
+
 #[test]
 fn a_message_in_order_costs_at_most_350_instructions() {
-    // The difference of two runs leaves out what making the lanes costs.
-    let (few, many) = (100_000, 200_000);
-    let each = (count(many) - count(few)) / (many - few);
+    let each = each((100_000, 200_000), "1000", "0");
     assert!(each <= MOST, "{each} instructions a message");
     assert!(each > 100, "{each} instructions a message: nothing was counted");
 }
 
-fn count(messages: u64) -> u64 {
+/// As many gaps are remembered as ever are: what a message costs must not grow with them.
+#[test]
+fn a_message_behind_a_compacted_one_costs_at_most_20_000() {
+    let each = each((15_000, 20_000), "1", "1");
+    assert!(each <= MOST_COMPACTED, "{each} instructions a message");
+    assert!(each > 100, "{each} instructions a message: nothing was counted");
+}
+
+/// The difference of two runs leaves out what making the lanes costs.
+fn each((few, many): (u64, u64), lanes: &str, hole: &str) -> u64 {
+    (count(many, lanes, hole) - count(few, lanes, hole)) / (many - few)
+}
+
+fn count(messages: u64, lanes: &str, hole: &str) -> u64 {
     let runner = "valgrind --tool=callgrind --callgrind-out-file=/dev/null \
                   --toggle-collect=*check_batch*";
     let output = Command::new(env!("CARGO"))
-        .args(["run", "--release", "--example", "check_loop", "--", "1000", &messages.to_string()])
+        .args(["run", "--release", "--example", "check_loop", "--"])
+        .args([lanes, &messages.to_string(), "1", hole])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner)
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner)
