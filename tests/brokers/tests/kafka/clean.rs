@@ -12,8 +12,10 @@ fn a_million_messages_without_a_false_finding() {
     let topic = "million";
     kafka.create(topic, 3);
     let sidecar = Sidecar::start(&kafka, topic);
+    // What a slow machine makes them send again is stored once.
+    let more = ["set.enable.idempotence=true"];
     let mut producers: Vec<_> = (0..4)
-        .map(|number| Producer::start(&kafka, topic, &format!("orders-{number}"), 0, &[]))
+        .map(|number| Producer::start(&kafka, topic, &format!("orders-{number}"), 0, &more))
         .collect();
     for producer in &mut producers {
         producer.send(250_000);

@@ -119,10 +119,11 @@ fn a_stream_is_read_on_and_nothing_is_lost_of_what_was_found() {
     let findings = truth::findings(&sidecar, "log");
     assert_eq!(findings, [("lost.store".to_owned(), ranges(&lost))].into());
     assert_eq!(sidecar.rows("/v1/duplicates", "view=log"), Vec::<serde_json::Value>::new());
-    let counted = sidecar.metrics_of("lacuna_lost_messages_total").iter().sum::<f64>();
+    // What was lost before a slow ledger spoke of it has entered another stage first.
+    let stored = sidecar.samples_of("lacuna_lost_messages_total", "stage=\"store\"");
     #[expect(clippy::cast_precision_loss, reason = "few are lost")]
     let wanted = sum(&lost) as f64;
-    assert_eq!(counted, wanted, "entries into lost");
+    assert_eq!(stored.iter().sum::<f64>(), wanted, "entries into lost, store");
     sidecar.stop(1);
 }
 
