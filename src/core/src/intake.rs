@@ -215,7 +215,7 @@ impl Checker {
     fn read_position(&mut self, cell: u32, view: usize, position: u64, again: bool) {
         let held = &mut self.cells[cell as usize].views[view];
         let now = held.now();
-        let forward = Some(position) > held.positions.observed.max();
+        let forward = Some(position) > held.positions.highest_read();
         held.positions.read(position);
         held.positions.bound(self.ctx.ranges_each);
         // Read again, it keeps the time at which it was read first.

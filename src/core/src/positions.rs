@@ -116,6 +116,7 @@ impl Positions {
     }
 
     /// The highest position of a record that was read, and not cut.
+    #[inline]
     pub(crate) fn highest_read(&self) -> Option<u64> {
         self.observed.max()
     }

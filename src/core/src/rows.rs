@@ -254,7 +254,7 @@ impl Cell {
         PartitionRow {
             partition: self.label.clone(),
             watched: held.watched,
-            position: held.positions.observed.max(),
+            position: held.positions.highest_read(),
             end: held.end_position,
             totals,
             rest,

@@ -2,6 +2,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lacuna_brokers::broker::Kafka;
+use lacuna_brokers::ledger;
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::relay;
 use lacuna_brokers::sidecar::{GRACE_S, Sidecar};
@@ -68,7 +69,7 @@ fn a_loss_reaches_the_webhook_and_what_is_ordinary_does_not() {
     relay.finish();
     let truth = Truth::of(&kafka, topic);
     truth.lacks_only_what_was_acknowledged(&[steady.file(), losing.file()]);
-    let lost: u64 = truth.gaps().iter().map(|gap| gap.last - gap.first + 1).sum();
+    let lost = ledger::count(&truth.gaps());
     assert_eq!(lost, 5);
 
     // A person has dealt with it.

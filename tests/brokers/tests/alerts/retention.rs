@@ -3,6 +3,7 @@ use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::consumer::{Member, group};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::Sidecar;
+use lacuna_brokers::wait;
 
 use crate::harness::alarm;
 
@@ -49,8 +50,10 @@ fn what_retention_takes_from_a_group_reaches_the_webhook_and_the_board() {
     }
     // 50 positions. Of a series that is some seconds old rate() makes up to a half more.
     let fifty = format!("{} * 60 > 40 < 60", panel(topic));
-    alarm.prometheus.until(&fifty);
-    for (labels, _) in alarm.prometheus.query(&fifty) {
-        assert_eq!(labels.get("group"), Some(&group));
-    }
+    let shown = wait::until("the board shows them", || match alarm.prometheus.query(&fifty) {
+        shown if shown.is_empty() => Err(String::new()),
+        shown => Ok(shown),
+    });
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert_eq!(shown[0].0.get("group"), Some(&group));
 }

@@ -1,6 +1,7 @@
 //! Messages that are lost or stored twice between stamp and broker.
 
 use lacuna_brokers::broker::Kafka;
+use lacuna_brokers::ledger;
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::Sidecar;
 use lacuna_brokers::truth::Truth;
@@ -91,7 +92,7 @@ fn swallowed_and_stored_twice_in_lanes_over_the_whole_topic() {
     let truth = through_a_relay(&kafka, "spans", &faults, SPANS);
     assert!(truth.lanes().all(|lane| lane.partition == "*"), "the stamper chose a partition");
     assert_eq!(truth.lanes().count(), 2);
-    let lost: u64 = truth.gaps().iter().map(|gap| gap.last - gap.first + 1).sum();
+    let lost = ledger::count(&truth.gaps());
     assert_eq!(lost, 3 + 1 + 50 + 1 + 200);
     assert_eq!(truth.duplicates().len(), 1 + 50 + 5 + 50);
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::http::exchange;
+use lacuna_brokers::ledger;
 use lacuna_brokers::process::{Process, Signal};
 use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::Sidecar;
@@ -99,7 +100,7 @@ pub(crate) fn state(kafka: &Kafka, topic: &str) -> PathBuf {
 /// All that was found, and each of it once: in the report, in the counters and in the history.
 pub(crate) fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     verify::found_is_true(sidecar, topic, truth);
-    let lost: u64 = truth.gaps().iter().map(|gap| gap.last - gap.first + 1).sum();
+    let lost = ledger::count(&truth.gaps());
     let sum = |name: &str| sidecar.samples_of(name, "view=\"log\"").iter().sum::<f64>();
     #[expect(clippy::cast_precision_loss, reason = "few are lost")]
     let (lost_as, resent_as) = (lost as f64, truth.duplicates().len() as f64);
