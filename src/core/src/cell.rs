@@ -13,7 +13,7 @@ use crate::lane::{Lane, LaneView};
 use crate::mutants::{Mutant, broken};
 use crate::settings::StreamSettings;
 use crate::stamp::{self, Stamp};
-use crate::state::Blocks;
+use crate::state::{Blocks, Names};
 use crate::verdict::Reason;
 use crate::view::View;
 
@@ -40,8 +40,7 @@ pub(crate) struct Cell {
     dead_keys: usize,
     pub(crate) lanes: Blocks<Lane>,
     pub(crate) free: Vec<u32>,
-    /// Which names came or went.
-    pub(crate) names: Blocks<()>,
+    pub(crate) names: Names,
     /// The lane that was found last, and its prefix's hash.
     last: (usize, u64),
     pub(crate) views: Vec<View>,
@@ -76,7 +75,7 @@ impl Cell {
             dead_keys: 0,
             lanes: Blocks::default(),
             free: Vec::new(),
-            names: Blocks::default(),
+            names: Names::default(),
             changed: true,
             last: (0, 0),
             views: Vec::new(),
@@ -133,19 +132,19 @@ impl Cell {
         let lane = Lane { key, key_len, ledger: None };
         let slot = match self.free.pop() {
             Some(slot) => {
+                self.names.note(slot as usize, &self.lanes, &self.keys);
                 self.lanes[slot as usize] = lane;
-                self.names[slot as usize] = ();
                 slot
             }
             None => {
+                self.names.note(self.lanes.len(), &self.lanes, &self.keys);
                 self.lanes.push(lane);
-                self.names.push(());
                 u32::try_from(self.lanes.len() - 1).unwrap_or(u32::MAX)
             }
         };
         let (keys, lanes, hasher) = (&self.keys, &self.lanes, &self.hasher);
         self.table.insert_unique(hash(hasher, prefix), slot, |&lane| {
-            hash(hasher, key_bytes(keys, &lanes[lane as usize]))
+            hash(hasher, lanes[lane as usize].prefix(keys))
         });
         slot as usize
     }
@@ -158,8 +157,8 @@ impl Cell {
             return false;
         };
         self.keys.extend_from_slice(prefix);
+        self.names.note(self.lanes.len(), &self.lanes, &self.keys);
         self.lanes.push(Lane { key, key_len, ledger: None });
-        self.names.push(());
         if prefix.is_empty() {
             self.free.push(slot);
         }
@@ -169,7 +168,7 @@ impl Cell {
     /// All lanes were added: they can be found.
     pub(crate) fn finish_loading(&mut self) {
         let (keys, lanes, hasher) = (&self.keys, &self.lanes, &self.hasher);
-        let of = |lane: usize| hash(hasher, key_bytes(keys, &lanes[lane]));
+        let of = |lane: usize| hash(hasher, lanes[lane].prefix(keys));
         self.table.clear();
         self.table.reserve(lanes.len(), |&lane| of(lane as usize));
         for lane in (0..lanes.len()).filter(|&lane| lanes[lane].key_len > 0) {
@@ -187,8 +186,8 @@ impl Cell {
             entry.remove();
         }
         self.dead_keys += usize::from(self.lanes[lane].key_len);
+        self.names.note(lane, &self.lanes, &self.keys);
         self.lanes[lane] = Lane::default();
-        self.names[lane] = ();
         self.free.push(slot);
         for view in &mut self.views {
             if let Some(held) = view.lanes.get_mut(lane) {
@@ -302,14 +301,14 @@ impl Cell {
     }
 
     fn key_of(&self, lane: &Lane) -> &[u8] {
-        key_bytes(&self.keys, lane)
+        lane.prefix(&self.keys)
     }
 
     fn compact_keys(&mut self) {
         let mut keys = Vec::with_capacity(self.keys.len() - self.dead_keys);
         for lane in self.lanes.unsaved_mut().iter_mut().filter(|lane| lane.key_len > 0) {
             let start = keys.len();
-            keys.extend_from_slice(key_bytes(&self.keys, lane));
+            keys.extend_from_slice(lane.prefix(&self.keys));
             lane.key = u32::try_from(start).unwrap_or(u32::MAX);
         }
         self.keys = keys;
@@ -323,12 +322,6 @@ fn hash(hasher: &FixedState, prefix: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(prefix);
     state.finish()
-}
-
-#[inline]
-fn key_bytes<'a>(keys: &'a [u8], lane: &Lane) -> &'a [u8] {
-    let start = lane.key as usize;
-    &keys[start..start + usize::from(lane.key_len)]
 }
 
 /// A stamp's own prefix, as it is written.

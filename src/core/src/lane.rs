@@ -55,6 +55,15 @@ pub(crate) struct Lane {
     pub(crate) ledger: Option<Box<LaneLedger>>,
 }
 
+impl Lane {
+    /// Its prefix, among the cell's keys.
+    #[inline]
+    pub(crate) fn prefix<'a>(&self, keys: &'a [u8]) -> &'a [u8] {
+        let start = self.key as usize;
+        &keys[start..start + usize::from(self.key_len)]
+    }
+}
+
 /// All that ledger records said of a lane, added up.
 #[derive(Debug, Default)]
 pub(crate) struct LaneLedger {

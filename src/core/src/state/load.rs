@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::blocks::BLOCK;
 use super::bytes::Take;
-use super::{Damaged, Key, Kind, early, findings, lanes, ledgers, lists, view};
+use super::{Damaged, Key, Kind, early, findings, lanes, ledgers, lists, names, view};
 use crate::cell::Cell;
 use crate::checker::Checker;
 use crate::context::Place;
@@ -190,7 +190,7 @@ fn read_names(cell: &mut Cell, start: usize, bytes: &[u8]) -> Result<(), Damaged
     if cell.lanes.len() != start {
         return Err(Damaged::Order);
     }
-    ledgers::read_names(bytes, |name| {
+    names::read(bytes, |name| {
         let fits = cell.lanes.len() < start + BLOCK;
         if fits && cell.restore(name) { Ok(()) } else { Err(Damaged::Text) }
     })

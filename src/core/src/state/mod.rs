@@ -22,6 +22,7 @@ mod ledgers;
 mod lists;
 mod load;
 mod memory;
+mod names;
 mod ranges;
 mod save;
 mod totals;
@@ -34,6 +35,7 @@ pub use key::{Key, Kind};
 pub use lists::Sink;
 pub(crate) use lists::{List, Segment};
 pub use load::Loader;
+pub(crate) use names::Names;
 pub(crate) use ranges::{read as read_ranges, write as write_ranges};
 pub(crate) use save::{Block, Saving, block_of};
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::blocks::BLOCK;
 use super::bytes::Put;
 use super::lists::{self, Sink};
-use super::{Key, Kind, findings, ledgers, view};
+use super::{Key, Kind, findings, view};
 use crate::cell::Cell;
 use crate::checker::Checker;
 use crate::context::{Context, Place};
@@ -61,6 +61,10 @@ impl Checker {
                 break;
             };
             let index = cell.index;
+            let Cell { names, lanes, keys, .. } = cell;
+            budget = names.write(budget, lanes, keys, |block, bytes| {
+                sink(Key::new(Kind::Names, index, 0, block as u64), Some(bytes));
+            });
             budget = cell.lanes.write(budget, |block, bytes| {
                 let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
                 sink(Key::new(Kind::Ledgers, index, 0, block as u64), bytes);
@@ -84,18 +88,7 @@ impl Checker {
         let Some(cell) = cells.unsaved_mut().get_mut(index) else { return };
         cell.changed = false;
         let of = cell.index;
-        let Cell { names, lanes, keys, .. } = cell;
-        let mut out = Vec::new();
-        names.take_changed(|block| {
-            let all = lanes.chunks(BLOCK).nth(block).unwrap_or_default();
-            out.clear();
-            let name = |lane: &crate::lane::Lane| {
-                let start = lane.key as usize;
-                &keys[start..start + usize::from(lane.key_len)]
-            };
-            ledgers::write_names(all.iter().map(name), &mut out);
-            sink(Key::new(Kind::Names, of, 0, block as u64), Some(&out));
-        });
+        cell.names.begin();
         cell.lanes.begin(|_| ());
         for (number_of, held) in cell.views.iter_mut().enumerate() {
             let slotted = slot_of.contains_key(&(of, number_of));
