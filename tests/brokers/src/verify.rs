@@ -15,11 +15,32 @@ use crate::truth::{Counts, Duplicate, Gap, Lane, Truth};
 /// # Panics
 /// On the first difference.
 pub fn found_is_true(sidecar: &Sidecar, stream: &str, truth: &Truth) {
+    counts_and_losses_are_true(sidecar, stream, truth);
+    assert_eq!(repeats(sidecar, stream), truth.duplicates(), "repeats found, against true");
+}
+
+/// The same without the rows of repeats, of which a sidecar keeps a bounded number.
+///
+/// # Panics
+/// On the first difference.
+pub fn counts_and_losses_are_true(sidecar: &Sidecar, stream: &str, truth: &Truth) {
     let row = sidecar.judged(stream, truth.ends());
     report_is_true(&row, truth);
     gaps_are_true(&sidecar.rows("/v1/gaps", &format!("view=log&stream={stream}")), truth);
-    let duplicates = sidecar.rows("/v1/duplicates", &format!("view=log&stream={stream}"));
-    duplicates_are_true(&duplicates, truth);
+}
+
+/// The repeats of which a sidecar has a row now.
+///
+/// # Panics
+/// If one comes twice, or is none of the log's own.
+#[must_use]
+pub fn repeats(sidecar: &Sidecar, stream: &str) -> BTreeSet<Duplicate> {
+    let mut found = BTreeSet::new();
+    for row in sidecar.rows("/v1/duplicates", &format!("view=log&stream={stream}")) {
+        assert_eq!(row["kind"], "resent", "{row}");
+        assert!(found.insert(duplicate(&row)), "a finding comes once: {row}");
+    }
+    found
 }
 
 /// Holds what `lacuna audit` finds in a topic, and how it ends, against the truth.
@@ -139,15 +160,6 @@ fn neighbour_is_true(found: &Value, lane: &Lane, seq: Option<u64>, truth: &Truth
     let place = (partition, number(found, "position"));
     let places = truth.places(lane, seq);
     assert!(places.contains(&place), "{lane:?} {seq} is at {places:?}, not {place:?}");
-}
-
-fn duplicates_are_true(rows: &[Value], truth: &Truth) {
-    let mut found = BTreeSet::new();
-    for row in rows {
-        assert_eq!(row["kind"], "resent", "{row}");
-        assert!(found.insert(duplicate(row)), "a finding comes once: {row}");
-    }
-    assert_eq!(found, truth.duplicates(), "repeats found, against true");
 }
 
 /// Rows of findings, by state: for what the log alone does not explain.

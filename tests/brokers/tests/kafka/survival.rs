@@ -100,6 +100,11 @@ pub(crate) fn state(kafka: &Kafka, topic: &str) -> PathBuf {
 /// All that was found, and each of it once: in the report, in the counters and in the history.
 pub(crate) fn found_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     verify::found_is_true(sidecar, topic, truth);
+    counted_once(sidecar, topic, truth);
+}
+
+/// Each finding once in the counters and in the history.
+pub(crate) fn counted_once(sidecar: &Sidecar, topic: &str, truth: &Truth) {
     let lost = ledger::count(&truth.gaps());
     let sum = |name: &str| sidecar.samples_of(name, "view=\"log\"").iter().sum::<f64>();
     #[expect(clippy::cast_precision_loss, reason = "few are lost")]
