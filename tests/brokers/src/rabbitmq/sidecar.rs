@@ -65,11 +65,14 @@ fn launch(
         "http.listen = \"{address}\"\nchecking.grace = \"{GRACE_S}s\"\nchecking.clock_skew = \"0s\"\nmembers.ring_dir = {rings:?}\n"
     );
     for (queue, lines) in queues {
-        let management = rabbitmq.management();
+        let management = match lines.contains("management = ") {
+            true => String::new(),
+            false => format!("management = \"{}\"", rabbitmq.management()),
+        };
         writeln!(
             config,
             "[source.\"{queue}\"]\nkind = \"rabbitmq\"\nurl = \"{url}\"\nqueue = \"{queue}\"\n\
-             management = \"{management}\"\n{lines}"
+             {management}\n{lines}"
         )
         .expect("a string can be written");
     }

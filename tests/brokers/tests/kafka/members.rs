@@ -222,8 +222,18 @@ fn without_a_shared_directory_what_a_killed_member_had_not_posted_is_unknown() {
     let topic = "group-posted";
     let (sidecar, mut orders) = begin(&kafka, topic);
     let join = |name: &str| Member::join(&kafka, topic, name, Some(&sidecar), &["way=socket"]);
+    let told = |numbers: u64| {
+        wait::until(&format!("{numbers} are told"), || {
+            let report = sidecar.report(&group(topic), topic);
+            match report["streams"][0]["totals"]["seen"].as_u64() {
+                Some(seen) if seen >= numbers => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    };
     let mut first = join("first");
     Member::all_handed(&mut [&mut first], 3_000);
+    told(3_000);
     first.commit(0);
     orders.send(900);
     orders.wait();
@@ -232,6 +242,7 @@ fn without_a_shared_directory_what_a_killed_member_had_not_posted_is_unknown() {
     // It had committed none of these, and the next one is handed them all.
     let mut second = join("second");
     Member::all_handed(&mut [&mut second], 900);
+    told(3_900);
     // Ahead of what it has handled: nobody who posts can tell that no other member was between.
     second.commit(-25);
     second.leave();

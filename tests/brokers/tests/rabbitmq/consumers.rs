@@ -8,7 +8,7 @@ use lacuna_brokers::rabbitmq::consumer::Consumer;
 use lacuna_brokers::rabbitmq::producer::Producer;
 use lacuna_brokers::rabbitmq::truth::range;
 use lacuna_brokers::rabbitmq::{sidecar, truth};
-use lacuna_brokers::sidecar::GRACE_S;
+use lacuna_brokers::sidecar::{GRACE_S, counts};
 use lacuna_brokers::wait;
 use lapin::ExchangeKind;
 
@@ -114,13 +114,14 @@ fn killed_in_the_middle_of_its_work() {
         killed.kill();
         shop.wait();
     }
-    let mut member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "middle/k", &[]);
+    let member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "middle/k", &[]);
     files.push(member.file());
-    wait::until("the queue is empty", || match rabbitmq.ready(queue) {
+    wait::until("all were sent to it", || match rabbitmq.ready(queue) {
         0 => Ok(()),
         other => Err(other.to_string()),
     });
-    member.handed();
+    // It stays until then: what it has not acknowledged would go back to the queue.
+    let found = truth::judged(&sidecar, queue, 40_100);
     member.finish();
     shop.finish();
 
@@ -128,7 +129,6 @@ fn killed_in_the_middle_of_its_work() {
     // killed, the application may have written nothing.
     let handed = truth::handed(&files);
     let times = handed.values().next().expect("a lane");
-    let found = truth::judged(&sidecar, queue, 40_100);
     let written = times.len() as u64;
     let repeated: u64 = times.values().map(|times| times - 1).sum();
     let (seen, again) = (found["seen"], found.get("duplicates.redelivered").copied().unwrap_or(0));
@@ -180,4 +180,43 @@ fn killed_with_reports_that_were_not_posted() {
         assert!(ranges.iter().all(|(_, first, last)| *first >= 200 && *last < 1_000), "{ranges:?}");
     }
     sidecar.stop(if unknown > 0 { 3 } else { 0 });
+}
+
+/// Nobody tells whether the queue is empty: what was lost is not called so, and the log says why.
+#[test]
+fn killed_while_the_management_api_is_away() {
+    let rabbitmq = RabbitMq::take();
+    let queue = "unasked";
+    rabbitmq.exchange(queue, ExchangeKind::Direct);
+    rabbitmq.queue(queue, &[], &[(queue, "k")]);
+    // Nothing listens there.
+    let api = format!("management = \"http://{}\"\nbindings = [\"unasked/k\"]", rabbitmq.port(79));
+    let sidecar = sidecar::start(&rabbitmq, queue, &[(queue, &api)]);
+    let auto = ["answer=auto", "hold=20"];
+    let mut killed = Consumer::start(&rabbitmq, &sidecar, queue, "killed", "unasked/k", &auto);
+    let mut shop = Producer::start(&rabbitmq, &sidecar, queue, "shop", "unasked/k", &[]);
+    shop.send(100);
+    shop.wait();
+    Consumer::all_handed(&mut [&mut killed], 20);
+    wait::until("all were sent to it", || match rabbitmq.ready(queue) {
+        0 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    killed.kill();
+    shop.send(10);
+    shop.finish();
+    let mut member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "unasked/k", &[]);
+    Consumer::all_handed(&mut [&mut member], 10);
+    member.finish();
+    truth::seen(&sidecar, queue, 30);
+    let said = || {
+        let log = sidecar.said();
+        let mut lines = log.lines().map(str::to_owned);
+        lines.find(|line| line.contains("waits to be judged")).ok_or(log)
+    };
+    let line = wait::until("the log says why", said);
+    assert!(line.contains("queue=unasked") && line.contains("/api/queues/"), "{line}");
+    let found = counts(&sidecar.get(&format!("/v1/report?depth=totals&view={queue}")));
+    assert_eq!((found["seen"], found["missing"]), (30, 80), "{found:?}");
+    sidecar.stop(3);
 }

@@ -6,8 +6,8 @@ use lacuna_core::{Checker, PartitionId, Watch};
 use super::batch::Key;
 use super::describe::TopicId;
 use super::lineage::Lineage;
-use super::orders::Shared;
 use super::policy::Policy;
+use crate::members::Outside;
 
 /// Who could not read for longer than this says so, and what was missing gets its whole grace anew.
 pub(super) const STALL_MS: u64 = 1000;
@@ -43,7 +43,7 @@ pub(super) struct Slot {
     pub(super) held: bool,
     /// Whether the broker may take single records out.
     pub(super) policy: Policy,
-    pub(super) shared: Arc<Shared>,
+    pub(super) outside: Arc<Outside>,
 }
 
 impl Slot {
@@ -76,14 +76,14 @@ impl Slot {
     pub(super) fn pass_to_end(&mut self, end: u64) {
         if self.next < end {
             let partition = self.partition.to_string();
-            self.shared.outside.passed(&self.stream, &partition, self.next, end);
+            self.outside.passed(&self.stream, &partition, self.next, end);
             self.next = end;
         }
     }
 
     /// The log holds something else than what was read: it begins, or goes on, at `next`.
     pub(super) fn go_back_to(&mut self, next: u64) {
-        self.shared.outside.cut(&self.stream, &self.partition.to_string());
+        self.outside.cut(&self.stream, &self.partition.to_string());
         (self.next, self.end) = (next, None);
     }
 

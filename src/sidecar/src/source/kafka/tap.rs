@@ -234,7 +234,7 @@ impl Tap {
             lineage,
             held: false,
             policy,
-            shared: self.shared.clone(),
+            outside: Arc::clone(&self.shared.outside),
         });
         if on && from_start {
             self.slots[index].begins(checker, offset, at);

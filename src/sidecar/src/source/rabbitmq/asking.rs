@@ -68,14 +68,21 @@ impl Control {
         Some(tokio::spawn(async move {
             sleep(COUNTED_AFTER).await;
             let (pause, times) = BUSY;
-            let mut empty = None;
+            let (mut empty, mut said) = (None, false);
             for _ in 0..times {
                 if empty.is_none() {
-                    let (management, queue) = (management.clone(), queue.clone());
-                    let told = spawn_blocking(move || management.queue(&queue)).await;
-                    let held =
-                        told.ok().and_then(Result::ok).filter(|held| held.messages == Some(0));
-                    empty = held.map(|held| (order(), held.acks_by_itself()));
+                    let (management, name) = (management.clone(), queue.clone());
+                    let told = spawn_blocking(move || management.queue(&name)).await;
+                    match told {
+                        Ok(Ok(held)) if held.messages == Some(0) => {
+                            empty = Some((order(), held.acks_by_itself()));
+                        }
+                        Ok(Err(error)) if !said => {
+                            said = true;
+                            tracing::warn!(%queue, %error, "what its group lacks waits to be judged");
+                        }
+                        Ok(_) | Err(_) => {}
+                    }
                 }
                 // What was there when it was asked has been sent, and acknowledged; what is acknowledged
                 // as it is sent may still be on its way.
