@@ -1,42 +1,68 @@
 //! What is saved is the state of one instant, however slowly it is written and whatever happens
-//! meanwhile: lanes come and are evicted, and others take their places.
+//! meanwhile; and who goes on from it finds what would have been found.
 #![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
 
 use std::collections::BTreeMap;
 
 use lacuna_core::report::Filter;
 use lacuna_core::stamp::Encoder;
-use lacuna_core::state::{Key, Loader};
+use lacuna_core::state::{Damaged, Key, Loader};
 use lacuna_core::{Checker, Limits, Observation, PartitionId, Settings, Watch};
+
+type Store = BTreeMap<Key, Vec<u8>>;
+
+/// Saves it a block at a time; `meanwhile` is what happens between two of them.
+fn save(checker: &mut Checker, store: &mut Store, mut meanwhile: impl FnMut(&mut Checker)) {
+    let mut writes = Vec::new();
+    let mut put = |key, bytes: Option<&[u8]>| writes.push((key, bytes.map(<[u8]>::to_vec)));
+    checker.save(&mut put);
+    while checker.save_more(1, &mut put) {
+        meanwhile(checker);
+    }
+    for (key, bytes) in writes {
+        match bytes {
+            Some(bytes) => drop(store.insert(key, bytes)),
+            None => drop(store.remove(&key)),
+        }
+    }
+}
+
+fn load(settings: Settings, store: &Store) -> Result<Checker, Damaged> {
+    let mut checker = Checker::new(settings);
+    let mut loader = Loader::new(&mut checker);
+    for (key, bytes) in store {
+        loader.record(*key, bytes)?;
+    }
+    loader.finish()?;
+    Ok(checker)
+}
+
+fn shown(checker: &mut Checker) -> String {
+    format!("{:#?}", checker.report(&Filter::default(), true))
+}
+
+fn watch(checker: &mut Checker, view: &str, partition: &str) -> PartitionId {
+    let id = checker.partition(view, "orders", partition).unwrap();
+    checker.watch(id, &Watch { from_start: true, at: 1_000, ..Watch::default() });
+    id
+}
 
 /// Four blocks of lanes, and a part of one.
 const LANES: usize = 300;
 const PARTITIONS: usize = 3;
 
-fn settings() -> Settings {
+fn few_lanes() -> Settings {
     Settings { limits: Limits { lanes: LANES, ..Limits::default() }, ..Settings::default() }
 }
 
-struct Run {
-    checker: Checker,
+/// Lanes that come and go.
+struct Traffic {
     ids: Vec<PartitionId>,
     random: u64,
     messages: u64,
 }
 
-impl Run {
-    fn new(seed: u64) -> Self {
-        let mut checker = Checker::new(settings());
-        let watch = Watch { from_start: true, at: 1_000, ..Watch::default() };
-        let ids = (0..PARTITIONS).map(|label| {
-            let id = checker.partition("log", "orders", &label.to_string()).unwrap();
-            checker.watch(id, &watch);
-            id
-        });
-        let ids = ids.collect();
-        Self { ids, checker, random: seed, messages: 0 }
-    }
-
+impl Traffic {
     /// Knuth's MMIX generator.
     fn below(&mut self, bound: u64) -> u64 {
         self.random = self
@@ -46,62 +72,65 @@ impl Run {
         (self.random >> 33) % bound
     }
 
-    /// A message of one of the newest lanes, of which the one number or the other is missing.
-    fn see(&mut self) {
-        self.messages += 1;
-        let newest = self.messages / 4;
-        let lane = newest.saturating_sub(self.below(LANES as u64));
-        let partition = lane % PARTITIONS as u64;
-        let name = format!("web-{lane}");
-        let mut encoder = Encoder::new(&name, 1, "orders", &partition.to_string()).unwrap();
-        let at = 1_000 + self.messages;
-        let stamp = Some(encoder.encode(self.messages / 200 + self.below(3)));
-        let id = self.ids[usize::try_from(partition).unwrap()];
-        self.checker.observe(id, &Observation { at, stamp, ..Observation::default() });
-    }
-
-    fn shown(&mut self) -> String {
-        shown(&mut self.checker)
+    /// Messages of the newest lanes, of each of which some number is missing.
+    fn go_on(&mut self, checker: &mut Checker, most: u64) {
+        for _ in 0..self.below(most) {
+            self.messages += 1;
+            let lane = (self.messages / 4).saturating_sub(self.below(LANES as u64));
+            let partition = lane % PARTITIONS as u64;
+            let name = format!("web-{lane}");
+            let mut encoder = Encoder::new(&name, 1, "orders", &partition.to_string()).unwrap();
+            let at = 1_000 + self.messages;
+            let stamp = Some(encoder.encode(self.messages / 200 + self.below(3)));
+            let id = self.ids[usize::try_from(partition).unwrap()];
+            checker.observe(id, &Observation { at, stamp, ..Observation::default() });
+        }
     }
 }
 
-fn shown(checker: &mut Checker) -> String {
-    format!("{:#?}", checker.report(&Filter::default(), true))
-}
-
+/// Lanes come, are evicted, and others take their places.
 #[test]
 fn an_instant_is_what_it_was_while_lanes_come_and_go() {
     for seed in 0..20 {
-        let mut run = Run::new(seed);
-        let mut store = BTreeMap::<Key, Vec<u8>>::new();
+        let mut checker = Checker::new(few_lanes());
+        let ids = (0..PARTITIONS).map(|label| watch(&mut checker, "log", &label.to_string()));
+        let mut traffic = Traffic { ids: ids.collect(), random: seed, messages: 0 };
+        let mut store = Store::new();
         for _ in 0..30 {
-            for _ in 0..run.below(400) {
-                run.see();
-            }
-            let then = run.shown();
-            let mut writes = Vec::new();
-            let mut put = |key, bytes: Option<&[u8]>| writes.push((key, bytes.map(<[u8]>::to_vec)));
-            run.checker.save(&mut put);
-            while run.checker.save_more(1, &mut put) {
-                for _ in 0..run.below(60) {
-                    run.see();
-                }
-            }
-            for (key, bytes) in writes {
-                match bytes {
-                    Some(bytes) => drop(store.insert(key, bytes)),
-                    None => drop(store.remove(&key)),
-                }
-            }
-            let mut read = Checker::new(settings());
-            let mut loader = Loader::new(&mut read);
-            for (key, bytes) in &store {
-                let taken = loader.record(*key, bytes);
-                assert_eq!(taken, Ok(()), "seed {seed}: {key:?}");
-            }
-            assert_eq!(loader.finish(), Ok(()), "seed {seed}");
-            assert_eq!(shown(&mut read), then, "seed {seed}");
+            traffic.go_on(&mut checker, 400);
+            let then = shown(&mut checker);
+            save(&mut checker, &mut store, |checker| traffic.go_on(checker, 60));
+            let read = load(few_lanes(), &store).map(|mut read| shown(&mut read));
+            assert!(read == Ok(then), "seed {seed}: {:?}", read.err());
         }
-        assert!(run.checker.reached().lanes > 1_000, "few lanes were evicted");
+        assert!(checker.reached().lanes > 1_000, "few lanes were evicted");
+    }
+}
+
+/// A group's end is looked at in slices of its lanes.
+#[test]
+fn what_is_left_of_a_group_s_end_is_looked_at_after_a_restart() {
+    const LANES: u64 = 10_000;
+    let mut checker = Checker::new(Settings::default());
+    let (log, group) = (watch(&mut checker, "log", "0"), watch(&mut checker, "billing", "0"));
+    let mut see = |id, lane: u64, seq| {
+        let mut encoder = Encoder::new(&format!("web-{lane}"), 1, "orders", "0").unwrap();
+        let (position, stamp) = (Some(2 * lane + seq), Some(encoder.encode(seq)));
+        checker.observe(id, &Observation { position, at: 2_000, stamp, ..Observation::default() });
+    };
+    for lane in 0..LANES {
+        see(log, lane, 0);
+        see(log, lane, 1);
+        see(group, lane, 0);
+    }
+    checker.end(log, Some(2 * LANES), 100_000);
+    checker.end(group, Some(2 * LANES), 100_000);
+    let mut store = Store::new();
+    save(&mut checker, &mut store, |_| ());
+    let mut read = load(Settings::default(), &store).unwrap();
+    let billing = Filter { view: Some("billing".into()), ..Filter::default() };
+    for checker in [&mut checker, &mut read] {
+        let totals = checker.report(&billing, false)[0].totals;
+        assert_eq!((totals.lost.consume, totals.missing), (u128::from(LANES), 0));
     }
 }
