@@ -12,6 +12,14 @@ use lacuna_brokers::sidecar::{GRACE_S, counts};
 use lacuna_brokers::wait;
 use lapin::ExchangeKind;
 
+/// Waits until nothing is left to be sent; what was may be unacknowledged.
+fn all_are_sent(rabbitmq: &RabbitMq, queue: &str) {
+    wait::until("all were sent", || match rabbitmq.ready(queue) {
+        0 => Ok(()),
+        other => Err(other.to_string()),
+    });
+}
+
 #[test]
 fn sent_to_a_consumer_that_never_processed_them() {
     let rabbitmq = RabbitMq::take();
@@ -25,10 +33,7 @@ fn sent_to_a_consumer_that_never_processed_them() {
     shop.send(1_000);
     shop.wait();
     Consumer::all_handed(&mut [&mut killed], 200);
-    wait::until("all were sent to it", || match rabbitmq.ready(queue) {
-        0 => Ok(()),
-        other => Err(other.to_string()),
-    });
+    all_are_sent(&rabbitmq, queue);
     // It lives, and may be slow: what the broker has forgotten is in its hands. Twice as long as the
     // queue is asked for.
     wait::throughout(Duration::from_secs(20), || {
@@ -116,10 +121,7 @@ fn killed_in_the_middle_of_its_work() {
     }
     let member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "middle/k", &[]);
     files.push(member.file());
-    wait::until("all were sent to it", || match rabbitmq.ready(queue) {
-        0 => Ok(()),
-        other => Err(other.to_string()),
-    });
+    all_are_sent(&rabbitmq, queue);
     // It stays until then: what it has not acknowledged would go back to the queue.
     let found = truth::judged(&sidecar, queue, 40_100);
     member.finish();
@@ -198,10 +200,7 @@ fn killed_while_the_management_api_is_away() {
     shop.send(100);
     shop.wait();
     Consumer::all_handed(&mut [&mut killed], 20);
-    wait::until("all were sent to it", || match rabbitmq.ready(queue) {
-        0 => Ok(()),
-        other => Err(other.to_string()),
-    });
+    all_are_sent(&rabbitmq, queue);
     killed.kill();
     shop.send(10);
     shop.finish();
