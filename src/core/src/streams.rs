@@ -12,6 +12,7 @@ use crate::memory::CutMemory;
 use crate::read_times::ReadTimes;
 use crate::settings::StreamSettings;
 use crate::stamp;
+use crate::view::Watch;
 use crate::watch::Watching;
 
 /// Ranges of positions that are told apart in a partition: at least, and at most.
@@ -84,6 +85,29 @@ impl Checker {
         self.ctx.ranges_each = ranges.clamp(FEWEST_RANGES, MOST_RANGES);
         self.ctx.steps_each = (steps / self.logs.max(1)).max(4);
         Some(PartitionId(index))
+    }
+
+    /// The partitions that are held, each with the names of its view, of its stream, and its own.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, [&str; 3])> {
+        let own = |slot: &Slot| !self.cells[slot.cell as usize].shadow;
+        let named = |(id, &Slot { cell, view })| {
+            let cell = &self.cells[cell as usize];
+            let stream = &self.streams[cell.stream as usize].name;
+            (PartitionId(id), [&*cell.views[view].name, stream, &cell.label])
+        };
+        (0..).zip(&self.slots).filter(move |(_, slot)| own(slot)).map(named)
+    }
+
+    /// How a partition is watched, but for where and when that began; `None`: it is not.
+    #[must_use]
+    pub fn watch_of(&self, id: PartitionId) -> Option<Watch> {
+        let Slot { cell, view } = self.slots[id.0 as usize];
+        let held = &self.cells[cell as usize].views[view];
+        held.watched.map(|_| Watch {
+            committed: held.committed,
+            ordered: !held.unordered,
+            ..Watch::default()
+        })
     }
 
     /// The stream of this name; made, if there is room: a ledger may name any.

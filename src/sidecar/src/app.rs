@@ -160,9 +160,10 @@ async fn serve(told: Told) -> Result<Exit, RunError> {
     let webhook = config.webhook.as_ref().zip(place);
     let webhook = webhook.map(|(settings, dir)| Webhook::new(settings.clone(), dir, taken));
     let webhook = webhook.transpose()?;
+    let rings = restored.as_ref().map(Restored::rings).transpose()?.unwrap_or_default();
     let engine = start(config, &settings, restored)?;
     if let Some(dir) = &config.ring_dir {
-        members::watch(dir, engine.clone(), settings.outside.clone())?;
+        members::watch(dir, engine.clone(), settings.outside.clone(), rings)?;
     }
     let stream = &config.default_stream;
     let limits = config.http.limits;

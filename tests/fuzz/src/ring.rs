@@ -62,7 +62,7 @@ pub(crate) fn ring(data: &[u8]) {
         let at = u64::from(word) * 8;
         file.write_all_at(&patch[1..], at).expect("room for a file");
     }
-    let Ok(mut reader) = Reader::open(path) else { return };
+    let Ok(mut reader) = Reader::open(path, None) else { return };
     let head = reader.head();
     let mut records = 0;
     while let Ok(Some(record)) = reader.next(head) {
@@ -70,5 +70,5 @@ pub(crate) fn ring(data: &[u8]) {
         records += 1;
         assert!(records <= bytes.len() / 8, "more records than words");
     }
-    reader.release();
+    reader.release(reader.position());
 }

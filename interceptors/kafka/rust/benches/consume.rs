@@ -145,13 +145,13 @@ fn read_rings(dir: &Path) {
             loop {
                 for path in Reader::list(&dir).unwrap_or_default() {
                     if !rings.contains_key(&path) {
-                        rings.extend(Reader::open(&path).ok().map(|ring| (path, ring)));
+                        rings.extend(Reader::open(&path, None).ok().map(|ring| (path, ring)));
                     }
                 }
                 for ring in rings.values_mut() {
                     let head = ring.head();
                     while let Ok(Some(_)) = ring.next(head) {}
-                    ring.release();
+                    ring.release(ring.position());
                 }
                 thread::sleep(Duration::from_millis(5));
             }

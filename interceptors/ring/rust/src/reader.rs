@@ -26,8 +26,12 @@ pub struct Reader {
     path: PathBuf,
     view: String,
     reading: Reading,
-    /// What was given; the tail follows when it is [`Reader::release`]d.
+    /// What was given.
     next: u64,
+    /// Up to where room was given back, by [`Reader::release`] or by a reader before.
+    released: u64,
+    /// Records that were to be read are there no more.
+    missed: bool,
     /// What was read of the ring, and from which position on.
     bytes: Vec<u8>,
     from: u64,
@@ -44,15 +48,25 @@ impl Reader {
         rings.collect()
     }
 
-    /// Begins to read a ring where the last reader left off.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Begins to read a ring, at this position, which the last reader gave; without one, where that
+    /// has given room back.
+    pub fn open(path: &Path, position: Option<u64>) -> Result<Self, OpenError> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let ring = Ring::open(file)?;
         let (view, reading) = (ring.view()?, ring.reading()?);
-        let next = ring.get(AT_TAIL)?;
+        let released = ring.get(AT_TAIL)?;
         ring.begin()?;
+        let next = position.map_or(released, |position| position.max(released));
+        let missed = position.is_some_and(|position| position < released);
         let (path, bytes) = (path.to_owned(), Vec::new());
-        Ok(Self { ring, path, view, reading, next, bytes, from: next })
+        Ok(Self { ring, path, view, reading, next, released, missed, bytes, from: next })
+    }
+
+    /// Whether the position at which it was to begin had been given back already: what stood between is
+    /// gone.
+    #[must_use]
+    pub fn has_missed(&self) -> bool {
+        self.missed
     }
 
     /// The file.
@@ -151,19 +165,19 @@ impl Reader {
         self.next
     }
 
-    /// Passes over all that stands below `head`.
-    pub fn skip(&mut self, head: u64) {
-        self.next = head;
+    /// Gives the room of all that stands below `position`, and was read, back to the writer.
+    pub fn release(&mut self, position: u64) {
+        let position = position.min(self.next);
+        if position > self.released {
+            self.released = position;
+            // Where that fails the writer has no room, and says that it is behind.
+            drop(self.ring.set(AT_TAIL, position));
+        }
     }
 
-    /// Gives the room of all that was read back to the writer.
-    pub fn release(&self) {
-        // Where that fails the writer has no room, and says that it is behind.
-        drop(self.ring.set(AT_TAIL, self.next));
-    }
-
-    /// Removes the file.
-    pub fn remove(self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+    /// Quarters of the ring, rounded down, that hold what was read and not [released](Self::release).
+    #[must_use]
+    pub fn quarters_held(&self) -> u64 {
+        self.next.saturating_sub(self.released).saturating_mul(4) / self.ring.capacity()
     }
 }

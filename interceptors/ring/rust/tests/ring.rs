@@ -80,7 +80,7 @@ fn what_is_told_is_read_by_whoever_comes_after_the_process() {
         Record::Released { slot: 1, order: 4 },
     ];
     assert!(writer.add_all(&records));
-    let mut reader = Reader::open(&dir.only()).unwrap();
+    let mut reader = Reader::open(&dir.only(), None).unwrap();
     assert_eq!(
         (reader.view(), reader.reading(), writer.readers()),
         ("billing", Reading::Committed, 1)
@@ -95,15 +95,13 @@ fn what_is_told_is_read_by_whoever_comes_after_the_process() {
     assert!(reader.is_dead());
     let (found, _) = read(&mut reader);
     assert_eq!(found, [format!("{:?}", handed(3, Some(&long[..257])))]);
-    reader.remove().unwrap();
-    assert_eq!(Reader::list(&dir.0).unwrap().len(), 0);
 }
 
 #[test]
 fn what_has_no_room_is_refused_and_the_rest_goes_round_and_round() {
     let dir = Dir::new("round");
     let mut writer = Writer::create(&dir.0, "g", Reading::Ordered, 1 << 13).unwrap();
-    let mut reader = Reader::open(&dir.only()).unwrap();
+    let mut reader = Reader::open(&dir.only(), None).unwrap();
     let (mut told, mut heard) = (0, 0);
     let mut refused = 0;
     for round in 0..200 {
@@ -122,7 +120,7 @@ fn what_has_no_room_is_refused_and_the_rest_goes_round_and_round() {
             assert_eq!(record, format!("{:?}", handed(heard, Some(stamp.as_bytes()))));
             heard += 1;
         }
-        reader.release();
+        reader.release(reader.position());
     }
     assert_eq!(heard, told);
     assert!(refused > 0 && told > 10_000, "{refused} refused, {told} told");
@@ -133,14 +131,14 @@ fn the_next_reader_goes_on_where_the_last_one_has_released() {
     let dir = Dir::new("next");
     let mut writer = Writer::create(&dir.0, "g", Reading::Ordered, 1 << 13).unwrap();
     assert!(writer.add_all(&[handed(0, None), handed(1, None)]));
-    let mut first = Reader::open(&dir.only()).unwrap();
+    let mut first = Reader::open(&dir.only(), None).unwrap();
     let head = first.head();
     assert_eq!(first.next(head), Ok(Some(handed(0, None))));
-    first.release();
+    first.release(first.position());
     // It had read this one too, and was killed before it was done with it.
     assert_eq!(first.next(head), Ok(Some(handed(1, None))));
     drop(first);
-    let mut second = Reader::open(&dir.only()).unwrap();
+    let mut second = Reader::open(&dir.only(), None).unwrap();
     assert_eq!(writer.readers(), 2);
     assert_eq!(read(&mut second), (vec![format!("{:?}", handed(1, None))], Ok(())));
 }
@@ -161,7 +159,7 @@ fn overwrite(path: &Path, at: u64, word: u64) {
 fn some_records(dir: &Dir) -> (PathBuf, Vec<u64>, Vec<String>) {
     let mut writer = Writer::create(&dir.0, "g", Reading::Ordered, 1 << 13).unwrap();
     let ring = dir.only();
-    let probe = Reader::open(&ring).unwrap();
+    let probe = Reader::open(&ring, None).unwrap();
     let (mut ends, mut texts) = (Vec::new(), Vec::new());
     for number in 0..40 {
         let stamp = vec![b's'; usize::try_from(number).unwrap()];
@@ -186,7 +184,7 @@ fn killed_at_any_point_all_whole_records_are_there_and_no_other() {
             for word in 0..torn {
                 overwrite(&path, HEADER + (head + word) * 8, 0x0123_4567_89ab_cdef);
             }
-            let (found, end) = read(&mut Reader::open(&path).unwrap());
+            let (found, end) = read(&mut Reader::open(&path, None).unwrap());
             assert_eq!((&found[..], end), (&texts[..=whole], Ok(())));
         }
     }
@@ -201,20 +199,20 @@ fn what_somebody_else_has_written_to_is_never_taken_for_a_record() {
     for head in 0..all {
         let path = copy(&dir, &ring, "cut");
         overwrite(&path, HEAD, head);
-        let (found, end) = read(&mut Reader::open(&path).unwrap());
+        let (found, end) = read(&mut Reader::open(&path, None).unwrap());
         let whole = ends.iter().filter(|end| **end <= head).count();
         assert_eq!(&found[..], &texts[..whole]);
         assert_eq!(end.is_ok(), head == 0 || ends.contains(&head), "head {head}");
     }
     let path = copy(&dir, &ring, "beyond");
     overwrite(&path, HEAD, u64::MAX);
-    assert_eq!(read(&mut Reader::open(&path).unwrap()), (vec![], Err(Garbled)));
+    assert_eq!(read(&mut Reader::open(&path, None).unwrap()), (vec![], Err(Garbled)));
     // Any word of the ring, overwritten: nothing below it suffers.
     for word in 0..all {
         for value in [0, u64::MAX, 0x0000_0000_0005_0001, word << 32 | 0x00ff_0001] {
             let path = copy(&dir, &ring, "word");
             overwrite(&path, HEADER + word * 8, value);
-            let (found, _) = read(&mut Reader::open(&path).unwrap());
+            let (found, _) = read(&mut Reader::open(&path, None).unwrap());
             let below = ends.iter().filter(|end| **end <= word).count();
             assert_eq!(found[..below], texts[..below]);
         }
@@ -223,7 +221,7 @@ fn what_somebody_else_has_written_to_is_never_taken_for_a_record() {
     let path = dir.0.join("none.ring");
     for bytes in [0, 8, 4_096, 5_000] {
         fs::write(&path, vec![0; bytes]).unwrap();
-        assert!(Reader::open(&path).is_err(), "{bytes} bytes");
+        assert!(Reader::open(&path, None).is_err(), "{bytes} bytes");
     }
 }
 
@@ -234,16 +232,16 @@ fn a_file_that_is_cut_off_ends_its_ring_and_nobody_else() {
     let all = *ends.last().unwrap();
     for words in [0, 1, HEAD / 8, HEADER / 8, HEADER / 8 + 1, HEADER / 8 + all / 2] {
         let path = copy(&dir, &ring, "cut-off");
-        let mut reader = Reader::open(&path).unwrap();
+        let mut reader = Reader::open(&path, None).unwrap();
         let head = reader.head();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(words * 8).unwrap();
         assert_eq!(reader.next(head), Err(Garbled), "{words} words are left");
         assert_eq!(reader.next(reader.head()), Err(Garbled));
-        reader.release();
+        reader.release(reader.position());
     }
     // What it has read before it has.
     let path = copy(&dir, &ring, "half");
-    let mut reader = Reader::open(&path).unwrap();
+    let mut reader = Reader::open(&path, None).unwrap();
     let head = reader.head();
     assert_eq!(
         reader.next(head).unwrap().map(|record| format!("{record:?}")).as_ref(),

@@ -17,6 +17,8 @@ const MEMBERS: &str = "members";
 #[derive(Debug, Default)]
 pub(super) struct Dispatch {
     pub(super) switch: Switch,
+    /// As it was when the process before ended.
+    pub(super) before: Switch,
     pub(super) batches: Batches,
     /// The number of the next instant: what is handed out now is in it.
     pub(super) next: u64,
@@ -36,16 +38,18 @@ struct Kept {
 
 impl Dispatch {
     pub(super) fn new(switch: Switch) -> Self {
-        Self { configured: switch.clone(), switch, next: 1, ..Self::default() }
+        let (configured, before) = (switch.clone(), switch.clone());
+        Self { configured, before, switch, next: 1, ..Self::default() }
     }
 
     /// Goes on with what was kept, and keeps what changes from now on.
     pub(super) fn restore(&mut self, restored: &Restored, workers: usize, hearing: &Hearing) {
         let kept = restored.engine(SWITCH).and_then(|kept| serde_json::from_slice(kept).ok());
-        if let Some(Kept { switch, configured }) = kept
-            && configured == self.configured
-        {
-            self.switch = switch;
+        if let Some(Kept { switch, configured }) = kept {
+            self.before = switch.clone();
+            if configured == self.configured {
+                self.switch = switch;
+            }
         }
         for (source, kept) in restored.engine_all(BATCH) {
             if !self.batches.restore(source, kept) {

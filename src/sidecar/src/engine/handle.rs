@@ -131,7 +131,8 @@ impl Engine {
             .zip(checkers)
             .enumerate()
             .map(|(index, (taps, checker))| {
-                Worker::spawn(index, dispatch.switch.clone(), taps, checker, kept)
+                let switches = [dispatch.before.clone(), dispatch.switch.clone()];
+                Worker::spawn(index, switches, taps, checker, kept)
             })
             .collect::<io::Result<Arc<[worker::Handle]>>>()?;
         for worker in workers.iter().filter(|_| workers.len() > 1) {

@@ -51,7 +51,7 @@ pub struct SourceStatus {
     pub partitions: usize,
     /// Messages of streams for which there was no room: they are not judged.
     pub unplaced: u64,
-    /// What went wrong last, while it is not up.
+    /// What went wrong last, while it is not up, or why something cannot be judged though it is.
     pub error: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use lacuna_ring::order;
 use super::asking::tell;
 use super::batches::{Batch, Known, TooOld};
 use super::handle::{Engine, Stopped, lock};
-use crate::members::{Lease, Told, TooMany};
+use crate::members::{self, Lease, Told, TooMany};
 use crate::record::{Ledger, Line, Place};
 
 /// The places that a member's lines speak of, and how they are watched, as far as they say.
@@ -123,24 +123,32 @@ impl Engine {
         Ok((Taken::Now, number, answers.collect()))
     }
 
-    /// Takes what members of groups were handed, in order, at the time of its arrival.
-    pub async fn told(&self, told: Told) -> Result<(), Stopped> {
+    /// Takes what members of groups were handed, in order, at the time of its arrival; `records` are
+    /// kept with it. Gives the number of its instant.
+    pub async fn told(
+        &self,
+        told: Told,
+        records: impl IntoIterator<Item = members::Record>,
+    ) -> Result<u64, Stopped> {
         let workers = self.workers.len();
         let mut parts: Vec<Told> = (0..workers).map(|_| Vec::new()).collect();
         for (place, events) in told {
             parts[Share::owner(&place.stream, &place.partition, workers)].push((place, events));
         }
-        let answers: Vec<_> = {
-            let _together = lock(&self.dispatch);
+        let (number, answers): (_, Vec<_>) = {
+            let mut dispatch = lock(&self.dispatch);
+            for (name, value) in records {
+                dispatch.write(&name, value);
+            }
             let parts = self.workers.iter().zip(parts).filter(|(_, part)| !part.is_empty());
-            parts
-                .map(|(worker, part)| tell(worker, move |worker| worker.take_told(&part)))
-                .collect()
+            let answers =
+                parts.map(|(worker, part)| tell(worker, move |worker| worker.take_told(&part)));
+            (dispatch.next, answers.collect())
         };
         for answer in answers {
             answer.await?;
         }
-        Ok(())
+        Ok(number)
     }
 
     /// Takes ledger records, in order, at the time of their arrival.
@@ -162,6 +170,19 @@ impl Engine {
             dispatch.next
         };
         self.keep(number).await
+    }
+
+    /// Whether an instant of this number is kept, if anything is.
+    #[must_use]
+    pub fn is_kept(&self, number: u64) -> bool {
+        self.keeper.as_ref().is_none_or(|keeper| keeper.is_kept(number))
+    }
+
+    /// Has an instant kept soon.
+    pub fn hurry(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.hurry();
+        }
     }
 
     /// Waits until what was handed out before is kept, if anything is.

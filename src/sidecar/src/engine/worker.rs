@@ -30,6 +30,9 @@ const SWEEP_EVERY_MS: u64 = 100;
 /// Lanes or gaps looked at in one sweep, between two reads.
 const SWEEP_BUDGET: usize = 10_000;
 
+/// The view that taps report.
+const LOG: &str = "log";
+
 type Task = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// The way to a worker.
@@ -92,9 +95,10 @@ struct Reported {
 }
 
 impl Worker {
+    /// The switch as it was, and as it is now.
     pub(super) fn spawn(
         index: usize,
-        switch: Switch,
+        [before, switch]: [Switch; 2],
         taps: Vec<(String, Box<dyn Tap>)>,
         checker: Checker,
         kept: bool,
@@ -108,19 +112,34 @@ impl Worker {
             saving: None,
             left: Writes::default(),
             places: HashMap::default(),
-            switch: Switch::default(),
+            switch: before,
             findings: Findings::new(kept),
             full: false,
             swept_at: clock::now_ms(),
             ledger_read: None,
             workers: Weak::<[Handle; 0]>::new(),
         };
+        worker.restore_places();
         worker.switch(switch);
         let (sender, tasks) = mpsc::channel();
         thread::Builder::new()
             .name(format!("lacuna-worker-{index}"))
             .spawn(move || worker.run(&tasks))?;
         Ok(Handle(sender))
+    }
+
+    /// Goes on with what was reported before a restart: what is switched off by now is paused. Logs are
+    /// their taps', which do that.
+    fn restore_places(&mut self) {
+        for (id, [view, stream, partition]) in self.checker.partitions() {
+            if view != LOG {
+                let (on, watch) = (self.switch.is_on(Some(stream)), self.checker.watch_of(id));
+                let reported = Reported { id, on, watch };
+                let [view, stream, partition] =
+                    [view, stream, partition].map(|name| name.to_owned().into());
+                self.places.insert(Place { view, stream, partition }, reported);
+            }
+        }
     }
 
     fn run(mut self, tasks: &Receiver<Task>) {
@@ -278,7 +297,8 @@ impl Worker {
                     return;
                 };
                 let on = self.switch.is_on(Some(stream));
-                self.places.entry(place.clone()).or_insert(Reported { id, on, watch: None })
+                let watch = self.checker.watch_of(id);
+                self.places.entry(place.clone()).or_insert(Reported { id, on, watch })
             }
         };
         if !reported.on {

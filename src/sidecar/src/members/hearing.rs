@@ -207,7 +207,7 @@ pub async fn end_leases(engine: Engine) {
     loop {
         sleep(LOOK).await;
         let lapsed = engine.hearing().lapsed(order());
-        if !lapsed.is_empty() && engine.told(lapsed).await.is_err() {
+        if !lapsed.is_empty() && engine.told(lapsed, []).await.is_err() {
             return;
         }
     }

@@ -1,7 +1,7 @@
 //! The rings of a directory, read as one: what each member was handed before a rebalance comes
 //! before what others are handed after it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lacuna_ring::{Garbled, Reader, Record, order};
+use lacuna_ring::{Reader, order};
 use tokio::runtime::Handle;
 
 use super::hearing::Round;
+use super::kept::{self, Kept, KeptRing};
 use super::outside::Outside;
-use super::seats::{Control, Seats, Told};
-use crate::clock;
+use super::ring::{Ring, Waiting};
+use super::seats::{Seats, Told};
 use crate::engine::Engine;
-use crate::record::Message;
 
 /// Pause between two rounds in which there was nothing.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -32,22 +32,32 @@ pub struct RingsError {
     error: io::Error,
 }
 
-/// Reads the rings of this directory from now on, as long as the engine lives. It is made if it is
-/// not there, and no second sidecar may read it.
-pub fn watch(dir: &Path, engine: Engine, outside: Arc<Outside>) -> Result<(), RingsError> {
+/// Reads the rings of this directory from now on, from where they were `kept`, as long as the engine
+/// lives. It is made if it is not there, and no second sidecar may read it.
+pub fn watch(
+    dir: &Path,
+    engine: Engine,
+    outside: Arc<Outside>,
+    kept: Kept,
+) -> Result<(), RingsError> {
     let failed = |error| RingsError { dir: dir.to_owned(), error };
     fs::create_dir_all(dir).map_err(failed)?;
     let lock = File::create(dir.join("sidecar.lock")).map_err(failed)?;
     lock.try_lock().map_err(|error| failed(error.into()))?;
     engine.hearing().listen();
+    let Kept { rings: kept, seats, next } = kept;
     let rings = Rings {
         dir: dir.to_owned(),
         outside,
         rings: Vec::new(),
+        gone: Vec::new(),
+        forgotten: Vec::new(),
+        number: 0,
+        asked: 0,
         refused: HashSet::new(),
-        seats: Seats::default(),
-        next: 0,
-        left: Told::new(),
+        kept: Some(kept),
+        seats,
+        next,
         _lock: lock,
     };
     let runtime = Handle::current();
@@ -60,39 +70,35 @@ struct Rings {
     dir: PathBuf,
     outside: Arc<Outside>,
     rings: Vec<Ring>,
+    /// Rings whose members have left, to be removed once an instant of this number is kept.
+    gone: Vec<(u64, PathBuf)>,
+    /// Files that were removed since the last round.
+    forgotten: Vec<String>,
+    /// The instant that the last round is in, and the last one that was asked for.
+    number: u64,
+    asked: u64,
     /// Files that are no rings, which was said once.
     refused: HashSet<PathBuf>,
+    /// What the process before has kept, until the first look at the directory.
+    kept: Option<HashMap<String, KeptRing>>,
     seats: Seats,
     next: u64,
-    /// What members have left behind in the last round.
-    left: Told,
     _lock: File,
-}
-
-struct Ring {
-    member: u64,
-    reader: Reader,
-    /// A control that waits for its turn: when it was told, and where it ends.
-    waiting: Option<(Control, u64, u64)>,
-    /// Up to where controls may be taken in this round, and messages.
-    controls: u64,
-    messages: u64,
-    dead: bool,
-    behind: bool,
-    busy: bool,
-    garbled: bool,
 }
 
 impl Rings {
     fn run(mut self, engine: &Engine, runtime: &Handle) {
         loop {
-            let mut told = std::mem::take(&mut self.left);
+            let mut told = Told::new();
             let begun = order();
             let more = self.round(&mut told);
-            if !told.is_empty() && runtime.block_on(engine.told(told)).is_err() {
-                return;
+            let left = self.part(&mut told);
+            let records = self.changes(&left);
+            if !told.is_empty() || !records.is_empty() {
+                let Ok(number) = runtime.block_on(engine.told(told, records)) else { return };
+                self.handed_out(number, left);
             }
-            self.release();
+            self.release(engine);
             engine.hearing().looked(self.heard(begun));
             if !more {
                 thread::sleep(PAUSE);
@@ -109,7 +115,7 @@ impl Rings {
         }
         // Only now, so that of everyone who told before one of those controls was written, all that
         // came before it is below these heads.
-        self.find();
+        self.find(told);
         for ring in &mut self.rings {
             // Before the head, so that all that was handed over before it was idle stands below.
             ring.busy = ring.reader.is_busy() && !ring.dead;
@@ -125,15 +131,15 @@ impl Rings {
                 ring.read(&mut self.seats, told, &mut left);
             }
             let ripe = |ring: &&mut Ring| {
-                ring.waiting.as_ref().is_some_and(|(.., end)| *end <= ring.controls)
+                ring.waiting.as_ref().is_some_and(|waiting| waiting.end <= ring.controls)
             };
             let first = self
                 .rings
                 .iter_mut()
                 .filter(ripe)
-                .min_by_key(|ring| ring.waiting.as_ref().map(|(_, order, _)| *order));
+                .min_by_key(|ring| ring.waiting.as_ref().map(|waiting| waiting.order));
             let Some(ring) = first.filter(|_| left > 0) else { break };
-            if let Some((control, order, _)) = ring.waiting.take() {
+            if let Some(Waiting { control, order, .. }) = ring.waiting.take() {
                 self.seats.control(ring.member, control, order, &self.outside, told);
             }
         }
@@ -146,137 +152,131 @@ impl Rings {
         left < ROUND
     }
 
-    /// Begins to read rings that are new.
-    fn find(&mut self) {
+    /// Begins to read rings that are new, and those of the process before where it was.
+    fn find(&mut self, told: &mut Told) {
         let Ok(paths) = Reader::list(&self.dir) else { return };
+        let mut kept = self.kept.take().unwrap_or_default();
         for path in paths {
             if self.rings.iter().any(|ring| ring.reader.path() == path)
+                || self.gone.iter().any(|(_, gone)| *gone == path)
                 || self.refused.contains(&path)
             {
                 continue;
             }
-            match Reader::open(&path) {
-                Ok(reader) => {
-                    let member = self.next;
-                    self.next += 1;
-                    self.seats.join(member, reader.view(), reader.reading());
-                    self.rings.push(Ring {
-                        member,
-                        reader,
-                        waiting: None,
-                        controls: 0,
-                        messages: 0,
-                        dead: false,
-                        behind: false,
-                        busy: false,
-                        garbled: false,
-                    });
-                }
+            let file = name(&path);
+            let before = kept.remove(&file);
+            let position = before.as_ref().and_then(|before| before.position);
+            if before.is_some() && position.is_none() {
+                // It was kept that its member has left.
+                self.gone.push((0, path));
+                continue;
+            }
+            match Reader::open(&path, position) {
+                Ok(reader) => self.open(file, reader, before, told),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a ring that cannot be read");
                     self.refused.insert(path);
+                    kept.extend(before.map(|before| (file, before)));
                 }
             }
         }
+        // What their members told last was never read.
+        for (file, before) in kept {
+            if before.position.is_some() {
+                self.seats.leave(before.member, false, told);
+            }
+            self.forgotten.push(file);
+        }
+    }
+
+    fn open(&mut self, file: String, reader: Reader, before: Option<KeptRing>, told: &mut Told) {
+        let member = match &before {
+            Some(before) => before.member,
+            None => {
+                self.seats.join(self.next, reader.view(), reader.reading());
+                self.next += 1;
+                self.next - 1
+            }
+        };
+        if reader.has_missed() {
+            self.seats.fall_behind(member);
+            self.seats.lost(member, told);
+        }
+        self.rings.push(Ring::new(member, file, reader));
     }
 
     /// What has been heard, in the round that began at this time.
     fn heard(&self, begun: u64) -> Round {
         let view = |ring: &Ring| ring.reader.view().to_owned();
         let unheard = |ring: &&Ring| !ring.is_read() || ring.behind || ring.garbled;
-        let left = self.left.iter().map(|(place, _)| place.view.to_string());
         Round {
             begun,
-            unheard: self.rings.iter().filter(unheard).map(view).chain(left).collect(),
+            unheard: self.rings.iter().filter(unheard).map(view).collect(),
             busy: self.rings.iter().filter(|ring| ring.busy).map(view).collect(),
         }
     }
 
-    /// Gives room back, and removes the rings of processes that have ended once they are read out.
-    fn release(&mut self) {
-        let rings = std::mem::take(&mut self.rings);
-        for ring in rings {
-            ring.reader.release();
-            if !(ring.dead && (ring.is_read() || ring.garbled)) {
-                self.rings.push(ring);
-                continue;
-            }
+    /// Parts with the members whose processes have ended, once their rings are read out.
+    fn part(&mut self, told: &mut Told) -> Vec<Ring> {
+        let (left, stay) = std::mem::take(&mut self.rings)
+            .into_iter()
+            .partition::<Vec<_>, _>(|ring| ring.dead && (ring.is_read() || ring.garbled));
+        self.rings = stay;
+        for ring in &left {
             let whole = !ring.behind && !ring.garbled;
-            self.seats.leave(ring.member, whole, &mut self.left);
-            let path = ring.reader.path().to_owned();
-            if let Err(error) = ring.reader.remove() {
+            self.seats.leave(ring.member, whole, told);
+        }
+        left
+    }
+
+    /// What is to be kept with this round.
+    fn changes(&mut self, left: &[Ring]) -> Vec<kept::Record> {
+        let mut records = self.seats.changes();
+        records.extend(self.forgotten.drain(..).map(|file| kept::forgotten(&file)));
+        records.extend(left.iter().map(|ring| ring.kept(None)));
+        for ring in &mut self.rings {
+            let position = Some(ring.position());
+            if ring.written != position {
+                ring.written = position;
+                records.push(ring.kept(position));
+            }
+        }
+        records
+    }
+
+    /// The round is in the instant of this number.
+    fn handed_out(&mut self, number: u64, left: Vec<Ring>) {
+        self.number = number;
+        self.rings.iter_mut().for_each(|ring| ring.handed_out(number));
+        self.gone.extend(left.into_iter().map(|ring| (number, ring.reader.path().to_owned())));
+    }
+
+    /// Gives room back where what stood there is kept, and removes the rings of members that have left.
+    fn release(&mut self, engine: &Engine) {
+        let mut soon = false;
+        for ring in &mut self.rings {
+            soon |= ring.release(|number| engine.is_kept(number));
+        }
+        if soon && self.asked < self.number {
+            self.asked = self.number;
+            engine.hurry();
+        }
+        let (removed, stay) = std::mem::take(&mut self.gone)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(number, _)| engine.is_kept(*number));
+        self.gone = stay;
+        for (_, path) in removed {
+            if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "a ring that cannot be removed");
                 self.refused.insert(path);
+                continue;
             }
+            self.forgotten.push(name(&path));
         }
     }
 }
 
-impl Ring {
-    /// Whether all has been read that there was in this round.
-    fn is_read(&self) -> bool {
-        self.reader.position() == self.messages && self.waiting.is_none()
-    }
-
-    /// Reads messages, up to the next control.
-    fn read(&mut self, seats: &mut Seats, told: &mut Told, left: &mut usize) {
-        let at = clock::now_ms();
-        while self.waiting.is_none() && *left > 0 && !self.garbled {
-            let record = match self.reader.next(self.messages) {
-                Ok(Some(record)) => record,
-                Ok(None) => return,
-                Err(Garbled) => {
-                    self.garbled = true;
-                    seats.fall_behind(self.member);
-                    seats.lost(self.member, told);
-                    let path = self.reader.path().display();
-                    tracing::warn!(%path, "a ring that somebody else has written to");
-                    return;
-                }
-            };
-            *left -= 1;
-            let (control, order) = match record {
-                Record::Handed { slot, position, time, redelivered, stamp } => {
-                    let stamp =
-                        stamp.map(|stamp| String::from_utf8_lossy(stamp).into_owned().into());
-                    let message = Message { position, at, time, stamp, redelivered };
-                    seats.handed(self.member, slot, message, told);
-                    continue;
-                }
-                Record::Moved { slot, position } => {
-                    seats.moved(self.member, slot, position, told);
-                    continue;
-                }
-                Record::Lost { .. } => {
-                    seats.lost(self.member, told);
-                    continue;
-                }
-                Record::Assigned {
-                    slot,
-                    stream,
-                    partition,
-                    generation,
-                    position,
-                    resumed,
-                    order,
-                } => {
-                    let (stream, partition) = (stream.to_owned(), partition.to_owned());
-                    let control = Control::Assigned {
-                        slot,
-                        stream,
-                        partition,
-                        generation,
-                        position,
-                        resumed,
-                    };
-                    (control, order)
-                }
-                Record::Released { slot, order } => (Control::Released { slot }, order),
-                Record::Generation { generation, order } => {
-                    (Control::Generation(generation), order)
-                }
-            };
-            self.waiting = Some((control, order, self.reader.position()));
-        }
-    }
+/// A file's name as it is kept.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

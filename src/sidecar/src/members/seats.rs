@@ -15,7 +15,9 @@ use std::collections::{HashMap, HashSet};
 use lacuna_core::Watch;
 use lacuna_core::verdict::Cause;
 use lacuna_ring::Reading;
+use serde::{Deserialize, Serialize};
 
+use super::kept::Changed;
 use super::outside::{Outside, Taken};
 use crate::record::{Event, Message, Place};
 
@@ -52,24 +54,24 @@ pub enum Control {
 /// The partitions of all groups.
 #[derive(Debug, Default)]
 pub struct Seats {
-    seats: Vec<(Place<'static>, Seat)>,
-    by_place: HashMap<Place<'static>, usize>,
-    members: HashMap<u64, Member>,
+    pub(super) seats: Vec<(Place<'static>, Seat)>,
+    pub(super) by_place: HashMap<Place<'static>, usize>,
+    pub(super) members: HashMap<u64, Member>,
+    pub(super) changed: Changed,
 }
 
 #[derive(Debug)]
-struct Member {
+pub(super) struct Member {
     view: String,
     reading: Reading,
-    generation: Option<u64>,
     /// Its numbers' seats.
-    slots: HashMap<u32, usize>,
+    pub(super) slots: HashMap<u32, usize>,
 }
 
 /// A partition in a group.
-#[derive(Debug)]
-struct Seat {
-    member: u64,
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub(super) struct Seat {
+    pub(super) member: u64,
     /// The last generation in which that member is known to have had it.
     generation: Option<u64>,
     /// When it was, by [`lacuna_ring::order`].
@@ -84,9 +86,8 @@ struct Seat {
 impl Seats {
     /// A member tells from now on.
     pub fn join(&mut self, member: u64, view: &str, reading: Reading) {
-        let view = view.to_owned();
-        let (generation, slots) = (None, HashMap::new());
-        self.members.insert(member, Member { view, reading, generation, slots });
+        let (view, slots) = (view.to_owned(), HashMap::new());
+        self.members.insert(member, Member { view, reading, slots });
     }
 
     /// A member has told all that it ever will; `whole`: and that is all that it was handed.
@@ -98,7 +99,9 @@ impl Seats {
                 self.lost(member, told);
             }
         }
-        self.members.remove(&member);
+        if let Some(Member { slots, .. }) = self.members.remove(&member) {
+            self.changed.gone(member, slots.into_keys());
+        }
     }
 
     /// There is something that a member has not told.
@@ -176,9 +179,6 @@ impl Seats {
     ) {
         match control {
             Control::Generation(generation) => {
-                if let Some(member) = self.members.get_mut(&member) {
-                    member.generation = Some(generation);
-                }
                 for (_, seat) in self.held(member) {
                     (seat.generation, seat.order) = (Some(generation), order);
                 }
@@ -199,7 +199,10 @@ impl Seats {
                 };
                 let reading = own.reading;
                 let known = self.by_place.get(&place).copied();
-                own.slots.insert(slot, known.unwrap_or(self.seats.len()));
+                let at = known.unwrap_or(self.seats.len());
+                if own.slots.insert(slot, at) != Some(at) {
+                    self.changed.slot(member, slot, at);
+                }
                 let seat = known.map(|known| &self.seats[known].1);
                 let competes = reading == Reading::Competing;
                 let own = seat.is_some_and(|seat| seat.member == member);
@@ -219,8 +222,9 @@ impl Seats {
                     let watch = Watch { from_start, position, handover, ..watch_of(reading) };
                     push(told, &place, Event::Watch(watch));
                 }
-                let seat =
-                    Seat { member, generation, order, released: false, whole: true, last: None };
+                // What it says again tells nothing of how far it was.
+                let last = seat.filter(|_| own && resumed).and_then(|seat| seat.last);
+                let seat = Seat { member, generation, order, released: false, whole: true, last };
                 match known {
                     Some(known) => self.seats[known].1 = seat,
                     None => {
@@ -437,6 +441,9 @@ mod tests {
         group.handed(ONE, 8);
         assert_eq!(group.ended(10), [""; 0]);
         group.handed(ONE, 9);
+        assert_eq!(group.ended(10), ["end 10 77"]);
+        // It says again that it has it, to a reader that may not know.
+        assert_eq!(group.assigned(ONE, Some(5), true), [""; 0]);
         assert_eq!(group.ended(10), ["end 10 77"]);
         // Behind it a mark of a transaction, which nobody is handed.
         assert_eq!(group.ended(11), [""; 0]);

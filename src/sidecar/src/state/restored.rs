@@ -10,6 +10,7 @@ use lacuna_core::state::{Key, Loader};
 use super::history::Bounds;
 use super::keys::{self, Whose};
 use super::store::{Store, StoreError};
+use crate::members;
 
 /// Where a source's taps go on: what they wrote, by their own names for it.
 pub type Resumed = BTreeMap<String, Vec<u8>>;
@@ -73,6 +74,16 @@ impl Restored {
     #[must_use]
     pub fn engine(&self, name: &str) -> Option<&[u8]> {
         self.engine.get(name).map(Vec::as_slice)
+    }
+
+    /// Where the rings of members are read on.
+    ///
+    /// # Errors
+    /// The records are not what was written.
+    pub fn rings(&self) -> Result<members::Kept, StoreError> {
+        let damaged = || "what was kept of members' rings is of no known form".to_owned();
+        members::Kept::read(self.engine_all(members::PREFIX))
+            .ok_or_else(|| StoreError::Damaged(self.store.dir().to_owned(), damaged()))
     }
 
     /// The engine's records whose names begin so.

@@ -12,6 +12,8 @@ mod openapi;
 #[cfg(test)]
 mod remote;
 #[cfg(test)]
+mod rings;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod state;

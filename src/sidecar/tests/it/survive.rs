@@ -8,7 +8,7 @@ use std::process::Command;
 use lacuna_core::stamp::Encoder;
 use serde_json::Value;
 
-use crate::run::Sidecar;
+use crate::run::{CONFIG, Sidecar};
 
 /// The whole answer to a request, with these further header lines.
 fn exchange(sidecar: &Sidecar, method: &str, path: &str, more: &str, body: &str) -> String {
@@ -101,6 +101,43 @@ fn what_was_answered_is_kept_and_taken_once() {
     let said = inspect.args(["state", "inspect"]).arg(&dir.0).output().unwrap();
     let account: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!((&account["lanes"], &account["totals"]["seen"]), (&1.into(), &40.into()));
+}
+
+/// A member that posts does not say again how its view is watched.
+#[test]
+fn a_view_is_watched_after_a_restart_as_it_was_before() {
+    let dir = Dir::new("watched");
+    let environment = [("LACUNA_STATE__PATH", dir.text()), ("LACUNA_CHECKING__GRACE", "0s")];
+    let start = || Sidecar::with(CONFIG, &environment);
+    let mut encoder = Encoder::new("p", 1, "orders", "0").unwrap();
+    let mut handed = |seq| {
+        let stamp = String::from_utf8(encoder.encode(seq).to_vec()).unwrap();
+        format!(
+            r#"{{"view":"billing","stream":"orders","partition":"0","at":0,"stamp":"{stamp}"}}"#
+        )
+    };
+    let post = |sidecar: &Sidecar, body: &str| {
+        let answer = sidecar.post("/v1/observations", body);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    let sidecar = start();
+    let watch = r#"{"watch":{"view":"billing","stream":"orders","partition":"0","from":"here","at":0,"ordered":false}}"#;
+    post(&sidecar, &[watch, &handed(0), &handed(1)].map(str::to_owned).join("\n"));
+    sidecar.end("KILL");
+    let sidecar = start();
+    for on in [false, true] {
+        sidecar.ask("PUT", "/v1/checking?stream=orders", &format!(r#"{{"enabled":{on}}}"#));
+    }
+    // Members compete: that 11 comes later proves nothing of 10.
+    post(&sidecar, &[9, 11, 12].map(&mut handed).join("\n"));
+    post(&sidecar, &handed(13));
+    let found = totals(&sidecar);
+    assert_eq!((&found["missing"], &found["seen"]), (&1.into(), &6.into()), "{found}");
+    // Off when it ended, by its configuration: what was open is unknown, not lost.
+    sidecar.end("KILL");
+    let sidecar = Sidecar::with(CONFIG, &[environment[0], ("LACUNA_CHECKING__ENABLED", "false")]);
+    let found = totals(&sidecar);
+    assert_eq!((&found["missing"], &found["unknown"]["paused"]), (&0.into(), &8.into()), "{found}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lacuna_brokers::rabbitmq::broker::RabbitMq;
+use lacuna_brokers::rabbitmq::consumer::Consumer;
 use lacuna_brokers::rabbitmq::producer::Producer;
 use lacuna_brokers::rabbitmq::{sidecar, truth};
 use lacuna_brokers::sidecar::{GRACE_S, Sidecar};
@@ -124,6 +125,57 @@ fn a_stream_is_read_on_and_nothing_is_lost_of_what_was_found() {
     #[expect(clippy::cast_precision_loss, reason = "few are lost")]
     let wanted = sum(&lost) as f64;
     assert_eq!(stored.iter().sum::<f64>(), wanted, "entries into lost, store");
+    sidecar.stop(1);
+}
+
+/// What its members were handed is told through their rings, and heard by whichever sidecar there is.
+#[test]
+fn what_members_tell_is_heard_through_kills() {
+    let rabbitmq = RabbitMq::take();
+    let queue = "told";
+    rabbitmq.exchange(queue, ExchangeKind::Direct);
+    rabbitmq.queue(queue, &[], &[(queue, "k")]);
+    let mut sidecar = sidecar::keeping(&rabbitmq, queue, &[(queue, "tap = \"stream\"")]);
+    let start = |sidecar: &Sidecar, name: &str, more: &[&str]| {
+        Consumer::start(&rabbitmq, sidecar, queue, name, "told/k", more)
+    };
+    let mut first = start(&sidecar, "first", &[]);
+    let mut shop = Producer::start(&rabbitmq, &sidecar, queue, "shop", "told/k", &[]);
+    // What is lost within the view's first grace is unknown.
+    wait::throughout(Duration::from_secs(GRACE_S + 1), || ());
+    for kill in 0..KILLS {
+        shop.send(200);
+        wait::throughout(Duration::from_millis(173 * (kill % 7)), || ());
+        sidecar.kill();
+        sidecar.start_again();
+    }
+    shop.wait();
+    Consumer::all_handed(&mut [&mut first], 200 * KILLS);
+    first.finish();
+    sidecar.ready();
+    // Of what this one is sent it is handed 20, and the sidecar ends with it.
+    let mut killed = start(&sidecar, "killed", &["answer=auto", "hold=20"]);
+    shop.send(50);
+    shop.wait();
+    Consumer::all_handed(&mut [&mut killed], 20);
+    rabbitmq.all_are_sent(queue);
+    killed.kill();
+    sidecar.kill();
+    sidecar.start_again();
+    sidecar.ready();
+    let mut member = start(&sidecar, "member", &[]);
+    shop.send(10);
+    shop.wait();
+    Consumer::all_handed(&mut [&mut member], 10);
+    member.finish();
+    shop.finish();
+    let sent = 200 * KILLS + 60;
+    let found = truth::judged(&sidecar, queue, sent);
+    assert_eq!((found["seen"], found.get("lost.consume")), (sent - 30, Some(&30)), "{found:?}");
+    assert_eq!(found.keys().find(|name| name.starts_with("duplicates")), None, "{found:?}");
+    let (first, last) = (200 * KILLS + 20, 200 * KILLS + 49);
+    let lost = [("lost.consume".to_owned(), [truth::range("told/k", "shop", first, last)].into())];
+    assert_eq!(truth::findings(&sidecar, queue), lost.into());
     sidecar.stop(1);
 }
 

@@ -70,7 +70,7 @@ impl Rings {
     fn reader(&self) -> Reader {
         let rings = Reader::list(&self.0).unwrap();
         assert_eq!(rings.len(), 1, "{rings:?}");
-        Reader::open(&rings[0]).unwrap()
+        Reader::open(&rings[0], None).unwrap()
     }
 }
 
@@ -100,7 +100,7 @@ fn told(reader: &mut Reader) -> Vec<String> {
             Record::Lost { records } => format!("lost {records}"),
         });
     }
-    reader.release();
+    reader.release(reader.position());
     lines
 }
 
