@@ -17,6 +17,8 @@ struct State {
     error: Option<String>,
     /// What a connection failed of, since it could read.
     reason: Option<String>,
+    /// What cannot be judged though it reads, and why.
+    waits: Option<String>,
 }
 
 impl Health {
@@ -54,6 +56,15 @@ impl Health {
         state.reason = Some(reason.to_owned());
     }
 
+    /// Something cannot be judged though it reads, told to the log once, and shown until that is over.
+    pub(super) fn waits(&self, waits: Option<String>) {
+        let mut state = self.state();
+        if let Some(waits) = waits.as_ref().filter(|_| state.waits.is_none()) {
+            tracing::warn!(source = self.name, "{waits}");
+        }
+        state.waits = waits;
+    }
+
     /// It watches what it found first.
     pub(super) fn ready(&self) {
         self.state().ready = true;
@@ -65,12 +76,13 @@ impl Health {
     }
 
     pub(super) fn status(&self, lag: u64, partitions: usize) -> SourceStatus {
-        let State { up, ready, ref error, ref reason } = *self.state();
+        let State { up, ready, ref error, ref reason, ref waits } = *self.state();
         let (name, kind) = (self.name.clone(), self.kind);
         let error = error.as_ref().map(|error| match reason {
             Some(reason) => format!("{error}: {reason}"),
             None => error.clone(),
         });
+        let error = error.or_else(|| waits.clone());
         SourceStatus { name, kind, up, ready, lag, partitions, unplaced: 0, error }
     }
 

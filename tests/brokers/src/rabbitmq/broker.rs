@@ -15,7 +15,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use tokio::runtime::Runtime;
 
-use crate::http;
+use crate::{http, wait};
 
 /// The broker that `tests/run` started. Tests share it one after the other.
 #[derive(Debug)]
@@ -209,6 +209,14 @@ impl RabbitMq {
             let found = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
             Ok(found.message_count())
         })
+    }
+
+    /// Waits until nothing is left to be sent of a queue; what was may be unacknowledged.
+    pub fn all_are_sent(&self, queue: &str) {
+        wait::until("all were sent", || match self.ready(queue) {
+            0 => Ok(()),
+            other => Err(other.to_string()),
+        });
     }
 
     /// Takes all that is ready in a queue.

@@ -12,14 +12,6 @@ use lacuna_brokers::sidecar::{GRACE_S, counts};
 use lacuna_brokers::wait;
 use lapin::ExchangeKind;
 
-/// Waits until nothing is left to be sent; what was may be unacknowledged.
-fn all_are_sent(rabbitmq: &RabbitMq, queue: &str) {
-    wait::until("all were sent", || match rabbitmq.ready(queue) {
-        0 => Ok(()),
-        other => Err(other.to_string()),
-    });
-}
-
 #[test]
 fn sent_to_a_consumer_that_never_processed_them() {
     let rabbitmq = RabbitMq::take();
@@ -33,7 +25,7 @@ fn sent_to_a_consumer_that_never_processed_them() {
     shop.send(1_000);
     shop.wait();
     Consumer::all_handed(&mut [&mut killed], 200);
-    all_are_sent(&rabbitmq, queue);
+    rabbitmq.all_are_sent(queue);
     // It lives, and may be slow: what the broker has forgotten is in its hands. Twice as long as the
     // queue is asked for.
     wait::throughout(Duration::from_secs(20), || {
@@ -121,7 +113,7 @@ fn killed_in_the_middle_of_its_work() {
     }
     let member = Consumer::start(&rabbitmq, &sidecar, queue, "member", "middle/k", &[]);
     files.push(member.file());
-    all_are_sent(&rabbitmq, queue);
+    rabbitmq.all_are_sent(queue);
     // It stays until then: what it has not acknowledged would go back to the queue.
     let found = truth::judged(&sidecar, queue, 40_100);
     member.finish();
@@ -184,7 +176,7 @@ fn killed_with_reports_that_were_not_posted() {
     sidecar.stop(if unknown > 0 { 3 } else { 0 });
 }
 
-/// Nobody tells whether the queue is empty: what was lost is not called so, and the log says why.
+/// Nobody tells whether the queue is empty: what was lost is not called so, and log and page say why.
 #[test]
 fn killed_while_the_management_api_is_away() {
     let rabbitmq = RabbitMq::take();
@@ -200,7 +192,7 @@ fn killed_while_the_management_api_is_away() {
     shop.send(100);
     shop.wait();
     Consumer::all_handed(&mut [&mut killed], 20);
-    all_are_sent(&rabbitmq, queue);
+    rabbitmq.all_are_sent(queue);
     killed.kill();
     shop.send(10);
     shop.finish();
@@ -214,7 +206,9 @@ fn killed_while_the_management_api_is_away() {
         lines.find(|line| line.contains("waits to be judged")).ok_or(log)
     };
     let line = wait::until("the log says why", said);
-    assert!(line.contains("queue=unasked") && line.contains("/api/queues/"), "{line}");
+    assert!(line.contains("the group of unasked") && line.contains("/api/queues/"), "{line}");
+    let (_, page) = sidecar.try_get("/").expect("it answers");
+    assert!(page.contains("what the group of unasked lacks waits to be judged"), "{page}");
     let found = counts(&sidecar.get(&format!("/v1/report?depth=totals&view={queue}")));
     assert_eq!((found["seen"], found["missing"]), (30, 80), "{found:?}");
     sidecar.stop(3);

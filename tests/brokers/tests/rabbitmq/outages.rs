@@ -188,8 +188,9 @@ fn a_tap_that_is_away_and_has_room_misses_nothing() {
         let sidecar = sidecar::through(&rabbitmq, &through, &queue, &[(&queue, &tap)]);
         let target = format!("{queue}/k");
         let mut shop = Producer::start(&rabbitmq, &sidecar, &queue, "shop", &target, &[]);
-        for _ in 0..3 {
-            shop.send(500);
+        // Before it has read anything, and in the middle.
+        for sent in [0, 500, 500, 500] {
+            shop.send(sent);
             shop.wait();
             proxy.cut();
             shop.send(500);
@@ -197,11 +198,40 @@ fn a_tap_that_is_away_and_has_room_misses_nothing() {
             proxy.mend();
         }
         shop.finish();
-        let found = truth::judged(&sidecar, "log", 3_000);
-        let clean = [("observed.valid", 3_000), ("seen", 3_000), ("lanes", 1), ("producers", 1)];
+        let found = truth::judged(&sidecar, "log", 3_500);
+        let clean = [("observed.valid", 3_500), ("seen", 3_500), ("lanes", 1), ("producers", 1)];
         assert_eq!(found, nonzero(clean), "{kind}");
         sidecar.stop(0);
     }
+}
+
+/// The first connection has read nothing, and the stream does not hold all that came after it.
+#[test]
+fn a_stream_deletes_what_was_never_read() {
+    let rabbitmq = RabbitMq::take();
+    let queue = "deletes";
+    rabbitmq.exchange(queue, ExchangeKind::Direct);
+    rabbitmq.queue(queue, &[], &[(queue, "k")]);
+    let proxy = Proxy::start(rabbitmq.port(70), rabbitmq.port(0));
+    let through = url(rabbitmq.port(70));
+    let small = "tap = \"stream\"\nmax_bytes = 65536";
+    let sidecar = sidecar::through(&rabbitmq, &through, queue, &[(queue, small)]);
+    let mut shop = Producer::start(&rabbitmq, &sidecar, queue, "shop", "deletes/k", &[]);
+    proxy.cut();
+    for _ in 0..20 {
+        shop.send(500);
+        shop.wait();
+    }
+    proxy.mend();
+    shop.finish();
+    let found = truth::judged(&sidecar, "log", 10_000);
+    assert!(found["seen"] > 0 && found["seen"] < 9_000, "{found:?}");
+    let findings = truth::findings(&sidecar, "log");
+    let unknown = [range("deletes/k", "shop", 0, 9_999 - found["seen"])].into();
+    assert_eq!(findings, [("unknown".to_owned(), unknown)].into(), "{found:?}");
+    assert_eq!(found["unknown.joined"], 10_000 - found["seen"], "{found:?}");
+    // It counts as what came before the first message that was seen (contracts, exit codes).
+    sidecar.stop(0);
 }
 
 #[test]

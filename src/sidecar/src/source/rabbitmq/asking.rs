@@ -64,24 +64,23 @@ impl Control {
     pub(super) fn ask_group(&self) -> Option<JoinHandle<Option<u64>>> {
         let queue = self.settings.queue.clone()?;
         let (management, hearing) = (self.management.clone(), Arc::clone(&self.hearing));
+        let shared = Arc::clone(&self.shared);
         let asked = clock::now_ms();
         Some(tokio::spawn(async move {
             sleep(COUNTED_AFTER).await;
             let (pause, times) = BUSY;
-            let (mut empty, mut said) = (None, false);
+            let mut empty = None;
             for _ in 0..times {
                 if empty.is_none() {
                     let (management, name) = (management.clone(), queue.clone());
                     let told = spawn_blocking(move || management.queue(&name)).await;
-                    match told {
-                        Ok(Ok(held)) if held.messages == Some(0) => {
-                            empty = Some((order(), held.acks_by_itself()));
-                        }
-                        Ok(Err(error)) if !said => {
-                            said = true;
-                            tracing::warn!(%queue, %error, "what its group lacks waits to be judged");
-                        }
-                        Ok(_) | Err(_) => {}
+                    if let Ok(told) = told {
+                        let waits = told.as_ref().err();
+                        shared.health.waits(waits.map(|error| {
+                            format!("what the group of {queue} lacks waits to be judged: {error}")
+                        }));
+                        let counted = told.ok().filter(|held| held.messages == Some(0));
+                        empty = counted.map(|held| (order(), held.acks_by_itself()));
                     }
                 }
                 // What was there when it was asked has been sent, and acknowledged; what is acknowledged
@@ -91,6 +90,8 @@ impl Control {
                 }
                 sleep(pause).await;
             }
+            // Whether anything waits still is known when it is asked again.
+            shared.health.waits(None);
             None
         }))
     }

@@ -44,7 +44,7 @@ pub(super) struct Control {
     pub(super) settings: RabbitSettings,
     pub(super) management: Management,
     pub(super) hearing: Arc<Hearing>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     notes: UnboundedReceiver<Note>,
     orders: Vec<SyncSender<Order>>,
     /// Of each tap: what it will be told next.
@@ -60,6 +60,8 @@ pub(super) struct Control {
     base: u64,
     /// An earlier run has read the stream.
     resumed: bool,
+    /// This run has made the tap's queue: all that is in it is to be read.
+    made: bool,
     progress: Progress,
     /// The marker that is under way.
     marker: Option<Marker>,
@@ -113,6 +115,7 @@ impl Control {
             read,
             base: resume.first.unwrap_or(reached.base),
             resumed: resume.reached.is_some(),
+            made: false,
             progress: Progress { last, ..Progress::default() },
             marker: None,
             ledger: Ledger::default(),
@@ -230,6 +233,8 @@ impl Control {
         let settings = &self.settings;
         let kept = client::look(connection, &settings.tap_queue).await?.is_some();
         client::declare(channel, settings).await?;
+        self.made |= !kept;
+        let settings = &self.settings;
         let bindings = match settings.tap {
             TapKind::Firehose => {
                 client::trace_bindings(settings.queue.as_deref().unwrap_or_default())
@@ -247,7 +252,7 @@ impl Control {
         // the last message again, which shows that it is the same stream, and nothing was deleted.
         let from = match (kept, self.progress.last) {
             (true, Some((offset, _))) => Begin::Offset(offset),
-            (true, None) if self.resumed => Begin::First,
+            (true, None) if self.resumed || self.made => Begin::First,
             (true, None) => Begin::Next,
             (false, _) => Begin::First,
         };
@@ -267,17 +272,20 @@ impl Control {
                 client::read_queue(channel, &settings.tap_queue).await?
             }
         };
-        let goes_on = if first { self.resumed } else { !stream || self.progress.last.is_some() };
+        let began = !stream || self.made || self.progress.last.is_some();
+        let goes_on = if first { self.resumed } else { began };
         if first {
             self.since = Some(clock::now_ms());
         }
         if first && !goes_on {
             // Of one that was there already the first message tells its offset.
-            if !kept {
+            if self.made {
                 self.tell_reached();
             }
-        } else if !kept || !goes_on {
+        } else if !kept {
             self.anew("the tap's queue was gone");
+        } else if !goes_on {
+            self.anew("nothing had been read yet of the tap's stream");
         } else {
             self.progress.again = Some(0);
             self.tell_all(|| Order::Back);
@@ -323,16 +331,16 @@ impl Control {
         let Some(offset) = headers.and_then(client::offset_of) else { return true };
         let message = (offset, mark(delivery));
         let again = self.progress.again.take().is_some();
-        match self.progress.last.replace(message).filter(|_| again) {
+        let last = self.progress.last.replace(message);
+        match last.filter(|_| again) {
             Some(last) if last == message => return false,
-            Some((last, _)) if last < offset => {
-                self.miss("the tap's stream has deleted what was not read");
-            }
-            Some(_) => {
+            Some((last, _)) if last >= offset => {
                 self.miss("the tap's stream is another one");
                 self.base = self.read.saturating_sub(offset);
             }
-            None => {}
+            // One of which nothing was read goes on with its first message.
+            None if !again || offset == 0 => {}
+            Some(_) | None => self.miss("the tap's stream has deleted what was not read"),
         }
         self.read = self.base.saturating_add(offset);
         true
