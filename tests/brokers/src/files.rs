@@ -82,16 +82,19 @@ impl Writer {
     }
 }
 
-/// Reads a file's lines one by one.
+/// Reads a file's lines one by one. One that is being written, or was when its process was killed, is
+/// none yet.
 ///
 /// # Panics
 /// If it cannot be read, or a line is none of ours.
 pub fn read(path: &Path, mut each: impl FnMut(Line<'_>)) {
     let file = File::open(path)
         .unwrap_or_else(|error| panic!("{}: cannot be read: {error}", path.display()));
-    for line in BufReader::new(file).lines() {
-        let line = line.expect("what we wrote is UTF-8");
-        each(parse(&line).unwrap_or_else(|| panic!("{}: {line:?}", path.display())));
+    let (mut file, mut line) = (BufReader::new(file), String::new());
+    while file.read_line(&mut line).expect("what we wrote is UTF-8") > 0 {
+        let Some(whole) = line.strip_suffix('\n') else { return };
+        each(parse(whole).unwrap_or_else(|| panic!("{}: {line:?}", path.display())));
+        line.clear();
     }
 }
 
