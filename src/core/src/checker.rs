@@ -308,7 +308,13 @@ impl Checker {
     /// How often each limit was reached.
     #[must_use]
     pub fn reached(&self) -> Reached {
-        Reached { changes: self.changes_dropped(), ..self.reached }
+        let Context { duplicates, recovered, evidence_forgotten, .. } = &self.ctx;
+        Reached {
+            changes: self.changes_dropped(),
+            duplicates: duplicates.list.all_dropped(),
+            evidence: evidence_forgotten + recovered.list.all_dropped(),
+            ..self.reached
+        }
     }
 
     /// Changes that were not kept because nobody drained them.

@@ -86,6 +86,8 @@ pub(crate) struct Context {
     pub(crate) evidence_age: u64,
     /// Where evidence was dropped for want of room since the state was saved.
     pub(crate) evidence_dropped: BTreeSet<Block>,
+    /// How much of it was, since the process began.
+    pub(crate) evidence_forgotten: u64,
     pub(crate) duplicates: Duplicates,
     pub(crate) recovered: RecoveredRows,
     pub(crate) changes: VecDeque<(Place, Change)>,

@@ -42,6 +42,7 @@ impl Context {
         }
         above.sort_unstable();
         for (_, key) in above.into_iter().take(surplus) {
+            self.evidence_forgotten += 1;
             self.evidence.remove(&key);
             self.evidence_dropped.insert(block_of(key.0));
         }

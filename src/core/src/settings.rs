@@ -95,6 +95,11 @@ pub struct Reached {
     pub changes: u64,
     /// Retired lanes that were forgotten.
     pub retired: u64,
+    /// Rows of repeats that were forgotten; all repeats are counted.
+    pub duplicates: u64,
+    /// Neighbours of gaps, and rows of what came late, that were forgotten. Of neighbours only those
+    /// since the process began.
+    pub evidence: u64,
 }
 
 /// What a checker is told.

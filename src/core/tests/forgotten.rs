@@ -9,6 +9,7 @@ use lacuna_core::verdict::Cause;
 use lacuna_core::{Checker, Limits, Observation, PartitionId, Settings, Watch};
 
 const EVIDENCE: usize = 64;
+const ROWS: usize = 50;
 
 struct Run {
     checker: Checker,
@@ -19,7 +20,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let limits = Limits { evidence: EVIDENCE, ..Limits::default() };
+        let limits = Limits { evidence: EVIDENCE, duplicates: ROWS, ..Limits::default() };
         let mut checker = Checker::new(Settings { limits, ..Settings::default() });
         let id = checker.partition("log", "orders", "0").unwrap();
         let watch = Watch { from_start: true, position: Some(0), at: 1_000, ..Watch::default() };
@@ -133,4 +134,24 @@ fn losses_without_a_name_are_losses_however_many() {
     let totals = run.settle();
     assert_eq!(totals.lost.undetermined, 10 * EVIDENCE as u128 - 1);
     assert_eq!(totals.unknown.evicted, 0);
+}
+
+/// What people have to look at is bounded, and that something is missing there is counted.
+#[test]
+fn what_is_forgotten_is_counted() {
+    let mut run = Run::new();
+    with_gaps(&mut run);
+    let repeats = 2 * ROWS as u64 + 7;
+    for seq in 0..repeats {
+        run.see("flood", 2 * seq, 0);
+    }
+    run.settle();
+    let all = Filter::default();
+    let gaps = run.checker.gaps(&all, &|_| true, None, usize::MAX);
+    let bare = gaps.iter().filter(|row| row.before.is_none() && row.after.is_none()).count();
+    assert!(bare > 0 && bare < gaps.len());
+    let rows = run.checker.duplicates(&all, None, usize::MAX).len();
+    let counted = repeats - rows as u64;
+    let reached = run.checker.reached();
+    assert_eq!((reached.evidence, reached.duplicates, rows), (bare as u64, counted, ROWS));
 }

@@ -152,6 +152,8 @@ impl Gauges {
             ("limits.ranges", sum(|reached| reached.ranges + reached.record_ranges)),
             ("limits.changes", sum(|reached| reached.changes)),
             ("limits.retired", sum(|reached| reached.retired)),
+            ("limits.duplicates", sum(|reached| reached.duplicates)),
+            ("limits.evidence", sum(|reached| reached.evidence)),
         ] {
             let counter = self.reached.with_label_values(&[key]);
             // Two scrapes at a time may ask for it in another order than they set it.

@@ -52,6 +52,11 @@ impl List {
         self.dropped += count as u64;
     }
 
+    /// How many are gone by now.
+    pub(crate) fn all_dropped(&self) -> u64 {
+        self.dropped
+    }
+
     pub(super) fn loaded(&mut self, len: usize) {
         self.end = (self.dropped + len as u64).div_ceil(PIECE);
         self.first = self.dropped / PIECE;

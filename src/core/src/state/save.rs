@@ -112,6 +112,9 @@ impl Checker {
             record_ranges,
             changes: _,
             retired: forgotten,
+            // They are known from their lists.
+            duplicates: _,
+            evidence: _,
         } = *reached;
         for count in [lanes, partitions, views, ranges, record_ranges, forgotten] {
             out.number(count);
