@@ -7,7 +7,7 @@ use lacuna_brokers::clock::WallClock;
 use lacuna_brokers::sidecar::Sidecar;
 use lacuna_brokers::wait;
 
-use crate::survival::{Load, Rng, found_once, state};
+use crate::load::{Load, Rng, found_once, state};
 
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 

@@ -12,7 +12,7 @@ use lacuna_brokers::truth::Gap;
 use lacuna_brokers::{verify, wait};
 
 use super::groups::handed;
-use crate::survival::{Load, Rng, counted_once, state};
+use crate::load::{Load, Rng, counted_once, state};
 
 /// What fills within an hour is to be full within minutes; between two restarts some 40 messages are
 /// repeated. The neighbours of all losses are held against the truth: some 200 bytes each.
