@@ -184,7 +184,8 @@ fn thrown_away_while_leaving() {
     begins.commit(0);
     let mut files = vec![begins.file()];
     begins.leave();
-    orders.send(100_000);
+    // A ring has room for all of them, so that a sidecar that is kept waiting misses none.
+    orders.send(40_000);
     orders.wait();
 
     let committed = loop {
@@ -196,17 +197,17 @@ fn thrown_away_while_leaving() {
         });
         files.push(member.file());
         member.leave();
-        kafka.is_deserted(&group(topic));
+        deserted(&kafka, &sidecar, topic);
         let committed: u64 = kafka.commits(&group(topic), topic).values().sum();
         let handed = handed(&files).len() as u64;
         println!("{} left, handed {handed}, committed {committed}", files.len() - 1);
         if committed > handed {
             break committed;
         }
-        assert!(committed < 103_000, "no member threw anything away");
+        assert!(committed < 43_000, "no member threw anything away");
     };
     let mut stays = Member::join(&kafka, topic, "stays", Some(&sidecar), &[]);
-    Member::all_handed(&mut [&mut stays], 103_000 - committed);
+    Member::all_handed(&mut [&mut stays], 43_000 - committed);
     files.push(stays.file());
 
     let truth = Truth::of(&kafka, topic);
