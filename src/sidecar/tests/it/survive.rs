@@ -8,7 +8,7 @@ use std::process::Command;
 use lacuna_core::stamp::Encoder;
 use serde_json::Value;
 
-use crate::run::{CONFIG, Sidecar};
+use crate::run::{self, CONFIG, Sidecar};
 
 /// The whole answer to a request, with these further header lines.
 fn exchange(sidecar: &Sidecar, method: &str, path: &str, more: &str, body: &str) -> String {
@@ -101,6 +101,25 @@ fn what_was_answered_is_kept_and_taken_once() {
     let said = inspect.args(["state", "inspect"]).arg(&dir.0).output().unwrap();
     let account: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!((&account["lanes"], &account["totals"]["seen"]), (&1.into(), &40.into()));
+}
+
+/// That the newest rows are not all repeats is shown, and still is after a crash.
+#[test]
+fn rows_of_repeats_that_were_forgotten_are_counted() {
+    let dir = Dir::new("forgotten");
+    let environment = [("LACUNA_STATE__PATH", dir.text()), ("LACUNA_LIMITS__DUPLICATES", "3")];
+    let mut sidecar = Sidecar::with(CONFIG, &environment);
+    let answer = sidecar.post("/v1/observations", &run::messages(&[0; 6]));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for _ in 0..2 {
+        let metrics = sidecar.ask("GET", "/metrics", "");
+        let forgotten = "lacuna_limit_reached_total{limit=\"limits.duplicates\"} 2\n";
+        assert!(metrics.contains(forgotten), "{metrics}");
+        assert_eq!(sidecar.get("/v1/duplicates")["duplicates"].as_array().unwrap().len(), 3);
+        assert_eq!(totals(&sidecar)["duplicates"]["undetermined"], 5);
+        sidecar.end("KILL");
+        sidecar = Sidecar::with(CONFIG, &environment);
+    }
 }
 
 /// A member that posts does not say again how its view is watched.
