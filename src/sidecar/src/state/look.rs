@@ -8,6 +8,7 @@ use lacuna_core::report::Filter;
 use lacuna_core::state::{Key, Loader};
 use lacuna_core::{Checker, Settings};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::history::{self, Wanted};
 use super::keys::{self, Whose};
@@ -42,7 +43,11 @@ struct Account<'a> {
     streams: usize,
     lanes: usize,
     totals: Counts<'a>,
+    /// Where each source is read on, by its name and by what its tap calls it.
+    taps: Taps,
 }
+
+type Taps = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// Says what a state holds, as one JSON document.
 ///
@@ -52,11 +57,16 @@ pub fn inspect(dir: &Path, out: &mut impl Write) -> Result<Exit, LookError> {
     let (_, records) = Store::look(dir)?;
     let mut held: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut checkers: BTreeMap<u16, Vec<(Key, &[u8])>> = BTreeMap::new();
+    let mut taps = Taps::new();
     let damaged = |what: String| StoreError::Damaged(dir.to_owned(), what);
     for (key, value) in &records {
         let name = match keys::read(key) {
             Some(Whose::Engine(_)) => "Engine".to_owned(),
-            Some(Whose::Tap(..)) => "Tap".to_owned(),
+            Some(Whose::Tap(_, source, name)) => {
+                let at = serde_json::from_slice(value).unwrap_or_default();
+                taps.entry(source.to_owned()).or_default().insert(name.to_owned(), at);
+                "Tap".to_owned()
+            }
             Some(Whose::Checker(worker, rest)) => {
                 let key = Key::parse(rest).map_err(|error| damaged(error.to_string()))?;
                 checkers.entry(worker).or_default().push((key, value));
@@ -93,6 +103,7 @@ pub fn inspect(dir: &Path, out: &mut impl Write) -> Result<Exit, LookError> {
         streams,
         lanes,
         totals: Counts { totals: &totals, sparse: true },
+        taps,
     };
     serde_json::to_writer_pretty(&mut *out, &account).map_err(io::Error::from)?;
     writeln!(out)?;

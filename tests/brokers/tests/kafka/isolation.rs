@@ -2,17 +2,22 @@
 //! which transactions ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use lacuna_brokers::broker::Kafka;
 use lacuna_brokers::consumer::{Member, group};
 use lacuna_brokers::ledger::{self, answers};
 use lacuna_brokers::producer::Producer;
-use lacuna_brokers::sidecar::{GRACE_S, Sidecar, counts};
+use lacuna_brokers::sidecar::{GRACE_S, Sidecar, binary, counts};
 use lacuna_brokers::truth::{Counts, Gap, Truth, nonzero};
 use lacuna_brokers::{verify, wait};
 
+use serde_json::Value;
+
 use super::groups::{deserted, handed};
+use super::load::state;
 
 const KEYED: [&str; 3] = ["prefetch=yes", "threads=1", "shape=keyed"];
 
@@ -166,12 +171,16 @@ fn skips(topic: &str, isolation: &str, without: &str) {
 
 /// What ends a transaction stands behind its last message, and nobody is handed it: a group that was
 /// handed that message has come to the end, and what it lacks there is judged without another one.
-#[test]
-fn a_group_comes_to_an_end_behind_which_a_mark_stands() {
-    let topic = "marked-end";
-    let (kafka, sidecar) = watched(topic);
-    let join = |name| Member::join(&kafka, topic, name, Some(&sidecar), &[]);
-    let mut first = join("first");
+fn comes_to_its_end(topic: &str, crashes: bool) {
+    let kafka = Kafka::take();
+    kafka.create(topic, 3);
+    let dir = state(&kafka, topic);
+    let kept = dir.to_str().expect("a path of text");
+    let group = group(topic);
+    let more = ["--group", &group, "--state", kept];
+    let mut sidecar = Sidecar::start_with(&kafka, topic, &more);
+    let join = |name, sidecar: &Sidecar| Member::join(&kafka, topic, name, Some(sidecar), &[]);
+    let mut first = join("first", &sidecar);
     let mut billing = transactional(&kafka, topic, "billing");
     billing.transact(300);
     Member::all_handed(&mut [&mut first], 300);
@@ -180,10 +189,24 @@ fn a_group_comes_to_an_end_behind_which_a_mark_stands() {
     deserted(&kafka, &sidecar, topic);
     billing.transact(60);
     marked(&kafka, topic, 2, 360);
-    kafka.reset(&group(topic), topic, &["--to-latest"]);
+    kafka.reset(&group, topic, &["--to-latest"]);
+
+    // Two transactions, the marks of which are read one after the other.
     let mut orders = transactional(&kafka, topic, "orders");
-    orders.transact(300);
-    let mut second = join("second");
+    orders.leave_open(150);
+    transactional(&kafka, topic, "web").transact(150);
+    marked(&kafka, topic, 3, 660);
+    is_kept(&dir, &kafka, topic);
+    orders.commit();
+    marked(&kafka, topic, 4, 660);
+    is_kept(&dir, &kafka, topic);
+    if crashes {
+        sidecar.kill();
+        sidecar.start_again();
+        sidecar.ready();
+        deserted(&kafka, &sidecar, topic);
+    }
+    let mut second = join("second", &sidecar);
     Member::all_handed(&mut [&mut second], 300);
 
     let truth = Truth::of(&kafka, topic);
@@ -197,6 +220,31 @@ fn a_group_comes_to_an_end_behind_which_a_mark_stands() {
     assert_eq!(gaps(&sidecar, topic), [("lost".to_owned(), skipped)].into());
     second.leave();
     sidecar.stop(1);
+}
+
+/// Waits until what is kept of a log's reading reaches to its end.
+fn is_kept(dir: &Path, kafka: &Kafka, topic: &str) {
+    let ends = kafka.ends(topic);
+    wait::until("the log's end is kept", || {
+        let mut inspect = Command::new(binary());
+        let said = inspect.args(["state", "inspect"]).arg(dir).output().expect("it was built");
+        let account: Value =
+            serde_json::from_slice(&said.stdout).map_err(|error| error.to_string())?;
+        let taps = &account["taps"]["kafka"];
+        let next = |partition| taps[format!("log/{partition}/{topic}")]["next"].as_u64();
+        let kept = ends.iter().all(|(&partition, &end)| next(partition) == Some(end));
+        if kept { Ok(()) } else { Err(format!("{taps}, not {ends:?}")) }
+    });
+}
+
+#[test]
+fn a_group_comes_to_an_end_behind_which_marks_stand() {
+    comes_to_its_end("marked-end", false);
+}
+
+#[test]
+fn a_group_comes_to_such_an_end_that_was_read_before_a_crash() {
+    comes_to_its_end("marked-end-crash", true);
 }
 
 fn gaps(sidecar: &Sidecar, topic: &str) -> BTreeMap<String, BTreeSet<Gap>> {

@@ -67,6 +67,11 @@ impl Lineage {
         self.look.is_some()
     }
 
+    /// Behind the last record that was read and is still there, as far as anybody noticed.
+    pub(super) fn behind(&self) -> Option<u64> {
+        self.last.map(|last| last + 1)
+    }
+
     /// A record was read. `compacted`: the broker may take single records out.
     #[inline]
     pub(super) fn record(&mut self, offset: u64, epoch: i32, compacted: bool) -> Step {

@@ -75,10 +75,21 @@ impl Slot {
     /// transactions at the log's end.
     pub(super) fn pass_to_end(&mut self, end: u64) {
         if self.next < end {
-            let partition = self.partition.to_string();
-            self.outside.passed(&self.stream, &partition, self.next, end);
+            let first = self.lineage.behind().unwrap_or(self.next);
             self.next = end;
+            self.tell_passed(first);
         }
+    }
+
+    /// As an earlier run has read it.
+    pub(super) fn goes_on(&self) {
+        if let Some(first) = self.lineage.behind().filter(|&first| first < self.next) {
+            self.tell_passed(first);
+        }
+    }
+
+    fn tell_passed(&self, first: u64) {
+        self.outside.passed(&self.stream, &self.partition.to_string(), first, self.next);
     }
 
     /// The log holds something else than what was read: it begins, or goes on, at `next`.

@@ -236,6 +236,7 @@ impl Tap {
             policy,
             outside: Arc::clone(&self.shared.outside),
         });
+        self.slots[index].goes_on();
         if on && from_start {
             self.slots[index].begins(checker, offset, at);
         }
