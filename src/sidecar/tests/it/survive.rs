@@ -122,6 +122,25 @@ fn rows_of_repeats_that_were_forgotten_are_counted() {
     }
 }
 
+/// That gaps have lost their neighbours is shown: as many as there are.
+#[test]
+fn gaps_whose_neighbours_were_forgotten_are_counted() {
+    let dir = Dir::new("neighbours");
+    let environment = [("LACUNA_STATE__PATH", dir.text()), ("LACUNA_LIMITS__EVIDENCE", "4")];
+    let sidecar = Sidecar::with(CONFIG, &environment);
+    let numbers: Vec<u64> = (0..41).map(|number| 2 * number).collect();
+    let answer = sidecar.post("/v1/observations", &run::messages(&numbers));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let gaps = sidecar.get("/v1/gaps?limit=1000");
+    let gaps = gaps["gaps"].as_array().unwrap();
+    let bare = gaps.iter().filter(|gap| gap["before"].is_null() && gap["after"].is_null()).count();
+    assert!((20..40).contains(&bare) && gaps.len() == 40, "{bare} of {}", gaps.len());
+    let metrics = sidecar.ask("GET", "/metrics", "");
+    let forgotten = format!("lacuna_limit_reached_total{{limit=\"limits.evidence\"}} {bare}\n");
+    assert!(metrics.contains(&forgotten), "{bare}: {metrics}");
+    sidecar.end("TERM");
+}
+
 /// A member that posts does not say again how its view is watched.
 #[test]
 fn a_view_is_watched_after_a_restart_as_it_was_before() {
