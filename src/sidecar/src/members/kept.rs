@@ -127,8 +127,7 @@ impl Kept {
         for (at, (index, (view, stream, partition, seat))) in seats.into_iter().enumerate() {
             let place =
                 Place { view: view.into(), stream: stream.into(), partition: partition.into() };
-            kept.seats.by_place.insert(place.clone(), at);
-            kept.seats.seats.push((place, seat));
+            kept.seats.add(place, seat);
             kept.seats.changed.seats.push(seat);
             (at == index).then_some(())?;
         }

@@ -143,8 +143,8 @@ impl Rings {
                 self.seats.control(ring.member, control, order, &self.outside, told);
             }
         }
-        for ((stream, partition), end) in self.outside.new_ends() {
-            self.seats.ended((&stream, &partition), end, &self.outside, told);
+        for (log, end) in self.outside.new_ends() {
+            self.seats.ended(&log, end, &self.outside, told);
         }
         for taken in self.outside.new_taken() {
             self.seats.taken(&taken, told);

@@ -55,7 +55,9 @@ pub enum Control {
 #[derive(Debug, Default)]
 pub struct Seats {
     pub(super) seats: Vec<(Place<'static>, Seat)>,
-    pub(super) by_place: HashMap<Place<'static>, usize>,
+    by_place: HashMap<Place<'static>, usize>,
+    /// By stream and partition, over all views.
+    by_log: HashMap<(String, String), Vec<usize>>,
     pub(super) members: HashMap<u64, Member>,
     pub(super) changed: Changed,
 }
@@ -142,15 +144,15 @@ impl Seats {
     /// come to that end.
     pub fn ended(
         &mut self,
-        (stream, partition): (&str, &str),
+        log: &(String, String),
         (end, at): (u64, u64),
         outside: &Outside,
         told: &mut Told,
     ) {
-        let is_at_end = |last: u64| outside.is_at_end(stream, partition, last + 1, end);
-        for (place, seat) in &self.seats {
-            let here = place.stream == stream && place.partition == partition;
-            if here && seat.last.is_some_and(is_at_end) {
+        let is_at_end = |last: u64| outside.is_at_end(&log.0, &log.1, last + 1, end);
+        for &seat in self.by_log.get(log).into_iter().flatten() {
+            let (place, seat) = &self.seats[seat];
+            if seat.last.is_some_and(is_at_end) {
                 push(told, place, Event::End { position: Some(end), at });
             }
         }
@@ -159,12 +161,14 @@ impl Seats {
     /// Retention took positions that the group had not committed: if it was not handed them, that
     /// is why.
     pub fn taken(&self, taken: &Taken, told: &mut Told) {
-        let Taken { group, stream, partition, first, last, at } = taken;
-        for (place, _) in &self.seats {
-            if place.view == *group && place.stream == *stream && place.partition == *partition {
-                let (first, last, cause) = (*first, *last, Cause::Retention);
-                push(told, place, Event::Absent { first, last, cause, at: *at });
-            }
+        let &Taken { first, last, at, .. } = taken;
+        let place = Place {
+            view: taken.group.clone().into(),
+            stream: taken.stream.clone().into(),
+            partition: taken.partition.clone().into(),
+        };
+        if self.by_place.contains_key(&place) {
+            push(told, &place, Event::Absent { first, last, cause: Cause::Retention, at });
         }
     }
 
@@ -227,13 +231,19 @@ impl Seats {
                 let seat = Seat { member, generation, order, released: false, whole: true, last };
                 match known {
                     Some(known) => self.seats[known].1 = seat,
-                    None => {
-                        self.by_place.insert(place.clone(), self.seats.len());
-                        self.seats.push((place, seat));
-                    }
+                    None => self.add(place, seat),
                 }
             }
         }
+    }
+
+    /// A partition that no seat stands for yet.
+    pub(super) fn add(&mut self, place: Place<'static>, seat: Seat) {
+        let index = self.seats.len();
+        let log = (place.stream.to_string(), place.partition.to_string());
+        self.by_log.entry(log).or_default().push(index);
+        self.by_place.insert(place.clone(), index);
+        self.seats.push((place, seat));
     }
 
     fn seat(&mut self, member: u64, slot: u32) -> Option<(&Place<'static>, &mut Seat)> {
@@ -337,7 +347,8 @@ mod tests {
 
         fn ended(&mut self, end: u64) -> Vec<String> {
             let mut told = Told::new();
-            self.seats.ended(("orders", "3"), (end, 77), &self.outside, &mut told);
+            let log = ("orders".to_owned(), "3".to_owned());
+            self.seats.ended(&log, (end, 77), &self.outside, &mut told);
             lines(told)
         }
     }
