@@ -2,10 +2,10 @@
 //! and tells a sidecar in its own way, if `LACUNA_RING_DIR` names one's directory.
 //!
 //! ```text
-//! lab-consumer brokers=B topic=T group=G out=FILE [set.PROPERTY=VALUE …]
+//! lab-consumer brokers=B topic=T group=G out=FILE [most=N] [set.PROPERTY=VALUE …]
 //! ```
 //!
-//! It handles all that it is handed and commits nothing by itself. It is told, a line each: `count`
+//! It handles all that it is handed, or `most` messages, and commits nothing by itself. It is told, a line each: `count`
 //! (says `handed N`, all of them written), `untold` (says `untold N`, as the interceptor counts),
 //! `partitions` (says `has N`, how many it has been given), `commit N` (commits N below what it has handled in each partition; below 0: ahead of it; says
 //! `committed`). At the end of its input it leaves the group.
@@ -63,6 +63,7 @@ struct Member {
     arguments: Arguments,
     out: Writer,
     handed: u64,
+    most: u64,
     /// What comes next, by partition.
     next: BTreeMap<i32, i64>,
 }
@@ -76,7 +77,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let mut member = Member::join(Arguments::of_this_process())?;
     loop {
-        match told.try_recv() {
+        let line = if member.has_most() {
+            told.recv().map_err(|_| TryRecvError::Disconnected)
+        } else {
+            told.try_recv()
+        };
+        match line {
             Ok(line) => member.carry_out(&line)?,
             Err(TryRecvError::Empty) => member.handle_one()?,
             Err(TryRecvError::Disconnected) => break,
@@ -105,7 +111,13 @@ impl Member {
         let consumer: CheckedConsumer<_> = config.create_with_context(partitions.clone())?;
         consumer.subscribe(&[arguments.text("topic")])?;
         let out = Writer::create(Path::new(arguments.text("out")));
-        Ok(Self { consumer, partitions, arguments, out, handed: 0, next: BTreeMap::new() })
+        let most = arguments.optional("most").map_or(u64::MAX, |_| arguments.number("most"));
+        Ok(Self { consumer, partitions, arguments, out, handed: 0, most, next: BTreeMap::new() })
+    }
+
+    /// It takes no more.
+    fn has_most(&self) -> bool {
+        self.handed >= self.most
     }
 
     fn carry_out(&self, line: &str) -> Result<(), Box<dyn Error>> {
