@@ -5,10 +5,11 @@
 //! lab-consumer brokers=B topic=T group=G out=FILE [most=N] [set.PROPERTY=VALUE …]
 //! ```
 //!
-//! It handles all that it is handed, or `most` messages, and commits nothing by itself. It is told, a line each: `count`
-//! (says `handed N`, all of them written), `untold` (says `untold N`, as the interceptor counts),
-//! `partitions` (says `has N`, how many it has been given), `commit N` (commits N below what it has handled in each partition; below 0: ahead of it; says
-//! `committed`). At the end of its input it leaves the group.
+//! It handles all that it is handed, or `most` messages, and commits nothing by itself. It is told, a
+//! line each: `count` (says `handed N`, all of them written), `untold` (says `untold N`, as the
+//! interceptor counts), `partitions` (says `has N`, how many it has been given), `commit N` (commits N
+//! below what it has handled in each partition; below 0: ahead of it; says `committed`). At the end of
+//! its input it leaves the group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

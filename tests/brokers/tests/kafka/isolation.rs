@@ -13,7 +13,6 @@ use lacuna_brokers::producer::Producer;
 use lacuna_brokers::sidecar::{GRACE_S, Sidecar, binary, counts};
 use lacuna_brokers::truth::{Counts, Gap, Truth, nonzero};
 use lacuna_brokers::{verify, wait};
-
 use serde_json::Value;
 
 use super::groups::{deserted, handed};
